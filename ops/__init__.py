@@ -1,0 +1,1 @@
+"""Interlock: takes a trading system from paper to live and back, and proves where it stands."""

@@ -1,0 +1,60 @@
+"""Is it in the mode it should be in, and may it trade."""
+
+from __future__ import annotations
+
+from ops.checks.sight import Params, Sight, dark_hosts
+from ops.hosts.reply import mode_reading, observed_account, switch_state
+from ops.model.mode import Mode, Switch, agreed_mode, agreed_switch
+from ops.model.outcome import Finding
+
+
+def mode_consistency(sight: Sight, params: Params) -> Finding:
+    """Declared, loaded and observed mode agree on every host, and the bot names the pinned account."""
+    expected = Mode(params.get("expect", sight.slot))
+    dark = dark_hosts(sight)
+    if dark:
+        return sight.finding("mode_consistency", None, f"hosts did not answer: {dark}", str(expected))
+    readings = {host: mode_reading(reply.look, sight.profile) for host, reply in sight.replies.items()}
+    pinned = sight.profile.venue.slot("live" if expected is Mode.LIVE else "paper").account
+    accounts = {host: observed_account(reply.look, sight.profile) for host, reply in sight.replies.items()}
+    wrong = [f"{host}: {reading}" for host, reading in readings.items() if reading.agreed is not expected]
+    wrong += [f"{host} uses account {seen or 'unknown'}" for host, seen in accounts.items() if seen != pinned]
+    seen = "; ".join(wrong) or f"{expected} on {len(readings)} hosts, account {pinned}"
+    remedy = "find out which reading lies before anything trades: invoke status; invoke rollback"
+    return sight.finding(
+        "mode_consistency", not wrong, seen, f"{expected} by all three readings", remedy if wrong else ""
+    )
+
+
+def switch(sight: Sight, params: Params) -> Finding:
+    """The switch is in the expected state on every host. Unknown is never a pass."""
+    states = {host: switch_state(reply.look, sight.profile) for host, reply in sight.replies.items()}
+    expected = Switch(params["expect"])
+    seen = ", ".join(f"{host} {state}" for host, state in states.items())
+    ok = None if Switch.UNKNOWN in states.values() else agreed_switch(states.values()) is expected
+    return sight.finding("killswitch.state", ok, seen, str(expected))
+
+
+def size_multiplier(sight: Sight, params: Params) -> Finding:
+    """The size that the running process has loaded equals the stage's, and what the health readout shows agrees."""
+    stage = sight.history.stage
+    percent = sight.profile.stage(stage).size_pct if sight.history.live else 100
+    expected = f"{percent / 100:.2f}"
+    name = sight.profile.size.variable
+    loaded = {
+        host: ((reply.look.get("loaded") or {}).get("variables") or {}).get(name)
+        for host, reply in sight.replies.items()
+    }
+    seen = ", ".join(f"{host} {value}" for host, value in loaded.items())
+    ok = None if None in loaded.values() else set(loaded.values()) == {expected}
+    return sight.finding("config_value", ok, seen, f"{name}={expected}")
+
+
+def fleet_mode(sight: Sight) -> Mode:
+    """The one mode of the whole fleet, by all three readings of every host."""
+    return agreed_mode(mode_reading(reply.look, sight.profile).agreed for reply in sight.replies.values())
+
+
+def fleet_switch(sight: Sight) -> Switch:
+    """The one switch state of the whole fleet."""
+    return agreed_switch(switch_state(reply.look, sight.profile) for reply in sight.replies.values())

@@ -1,0 +1,73 @@
+"""What people have written and signed."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+
+from ops.checks.sight import Params, Sight
+from ops.model.canonical import utc_time
+from ops.model.outcome import Finding, Outcome
+from ops.yaml_source import PLACEHOLDER
+
+_REVIEWED = re.compile(r"^Reviewed: (\d{4}-\d{2}-\d{2})$", re.MULTILINE)
+
+
+def document(sight: Sight, params: Params) -> Finding:
+    """The document is there, dated, reviewed lately, has its headings and no placeholder."""
+    setting = sight.profile.documents.get(params["id"])
+    if setting is None:
+        return sight.finding("document", False, f"the profile names no document {params['id']}", params["id"])
+    path = sight.doors.place.path(setting.path)
+    if not path.is_file():
+        return sight.finding("document", False, f"{path} does not exist", params["id"], "write it")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    found = _REVIEWED.search(text)
+    problems = [] if found else ["it has no line 'Reviewed: YYYY-MM-DD'"]
+    age_max = int(params.get("max_age_d", 90))
+    today = sight.at.date()
+    if found and not timedelta(0) <= today - date.fromisoformat(found[1]) <= timedelta(days=age_max):
+        problems.append(f"it was reviewed on {found[1]}")
+    problems += [
+        f"the heading {h!r} is missing" for h in setting.headings if not re.search(rf"^#+ {re.escape(h)}$", text, re.M)
+    ]
+    problems += ["it still has a placeholder"] if PLACEHOLDER.search(text) else []
+    seen = "; ".join(problems) or f"{path.name}, reviewed {found[1] if found else ''}"
+    return sight.finding("document", not problems, seen, f"reviewed within {age_max} days")
+
+
+def contacts(sight: Sight, params: Params) -> Finding:
+    """The named role, or every role that the checklist knows, has a contact without placeholders."""
+    roles = [params["role"]] if "role" in params else ["venue_support", "strategy_owner", "system_admin"]
+    missing = [role for role in roles if role not in sight.profile.contacts]
+    wrong = [
+        r
+        for r in roles
+        if "email" in params and r not in missing and sight.profile.contacts[r].email != params["email"]
+    ]
+    seen = (
+        f"missing: {', '.join(missing + wrong)}"
+        if missing or wrong
+        else ", ".join(sight.profile.contacts[r].email for r in roles)
+    )
+    return sight.finding("contacts", not missing and not wrong, seen, params.get("email", ", ".join(roles)))
+
+
+def attestation(sight: Sight, params: Params) -> Finding:
+    """A signed statement of the right role, in date."""
+    name = f"attestation/{params['evidence']}"
+    record = sight.history.evidence.get(name)
+    remedy = f"invoke checklist.attest --evidence={params['evidence']}"
+    if record is None:
+        return sight.finding("attestation", None, "nobody has attested it", f"signed by {params['role']}", remedy)
+    found = Finding(
+        "attestation", Outcome.PASS, f"attested by {record['person']}", utc_time(record["at"]), params["role"]
+    )
+    return found.aged(sight.at, timedelta(hours=int(params.get("max_age_h", 24))))
+
+
+def review(sight: Sight, params: Params) -> Finding:
+    """How closely the present stage is to be watched; recorded reviews come with the ramp."""
+    stage = sight.history.stage
+    watch = sight.profile.stage(stage).watch if sight.history.live else "not live"
+    return sight.finding("review", bool(watch), f"{stage}: watched {watch}", params.get("every", ""))

@@ -1,0 +1,90 @@
+"""One frozen look at the world, shared by all checks of a run, so that they judge the same instant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from ops.doors import Doors
+from ops.hosts.reply import Reply
+from ops.model.history import History
+from ops.model.outcome import Finding, Outcome
+from ops.model.profile import Profile, Slot
+from ops.venues.protocol import AccountView, FillView, OrderView, PositionView
+
+Params = Mapping[str, Any]
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the hosts showed at `at`, what the ledger tells, and the venue's answers, each asked at most once."""
+
+    doors: Doors
+    at: datetime
+    since: datetime
+    replies: Mapping[str, Reply]
+    history: History
+    _asked: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def profile(self) -> Profile:
+        """The system's profile."""
+        return self.doors.profile
+
+    @property
+    def slot(self) -> Slot:
+        """The slot that the committed stage puts in force."""
+        return "live" if self.history.live else "paper"
+
+    def account(self, slot: Slot) -> AccountView:
+        """The venue's account. Raises VenueError."""
+        return self._once(f"account/{slot}", lambda: self.doors.reader(slot).account())
+
+    def open_orders(self, slot: Slot) -> Sequence[OrderView]:
+        """The venue's open orders. Raises VenueError."""
+        return self._once(f"orders/{slot}", lambda: self.doors.reader(slot).open_orders())
+
+    def positions(self, slot: Slot) -> Sequence[PositionView]:
+        """The venue's positions. Raises VenueError."""
+        return self._once(f"positions/{slot}", lambda: self.doors.reader(slot).positions())
+
+    def fills(self, slot: Slot) -> Sequence[FillView]:
+        """The venue's fills since the beginning of this look's window. Raises VenueError."""
+        return self._once(f"fills/{slot}", lambda: self.doors.reader(slot).fills_since(self.since))
+
+    def evidence(self, host: str) -> Mapping[str, Any]:
+        """The bot's own records on one host; empty if they could not be read."""
+        found = self.replies[host].look.get("evidence") or {}
+        return {} if "error" in found else found
+
+    def rows(self, name: str) -> list[Mapping[str, Any]] | None:
+        """One kind of record over all hosts; None if any host's could not be read."""
+        parts = [self.evidence(host).get(name) for host in self.replies]
+        if any(part is None for part in parts):
+            return None
+        return [row for part in parts if part is not None for row in part]
+
+    def _once(self, name: str, ask: Callable[[], Answer]) -> Answer:
+        if name not in self._asked:
+            self._asked[name] = ask()
+        answer: Answer = self._asked[name]
+        return answer
+
+    def finding(self, check: str, ok: bool | None, seen: str, expected: str = "", remedy: str = "") -> Finding:
+        """A finding of this look: None means that it could not be seen."""
+        outcome = Outcome.UNKNOWN if ok is None else Outcome.PASS if ok else Outcome.FAIL
+        return Finding(check, outcome, seen, self.at, expected, remedy)
+
+
+def take_sight(doors: Doors, history: History, replies: Mapping[str, Reply], window: timedelta) -> Sight:
+    """A look that begins now; `window` is how far back records and fills were asked for."""
+    now = doors.clock()
+    return Sight(doors, now, now - window, replies, history)
+
+
+def dark_hosts(sight: Sight) -> str:
+    """The hosts that did not answer, as text; empty if all did."""
+    return ", ".join(f"{host}: {reply.error}" for host, reply in sight.replies.items() if not reply.look)

@@ -1,0 +1,192 @@
+"""What the bots did, by their own records and by the venue's: soak, reconciliation, statistics."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from ops.checks.sight import Params, Sight
+from ops.model.canonical import utc_time
+from ops.model.outcome import Finding
+from ops.venues.protocol import FillView
+
+# A fill younger than this may be at the venue and not yet in the bot's records.
+SYNC_MAX = timedelta(seconds=15)
+
+
+def soak(sight: Sight, params: Params) -> Finding:
+    """Whole consecutive UTC days up to yesterday, each without an exception, a gap or a loop in another mode.
+
+    Judged from three sources: the loops in the audit database, the log, and fills at the paper venue.
+    """
+    wanted = int(params["days"])
+    first = (sight.at - timedelta(days=wanted)).date()
+    days = [(first + timedelta(days=n)).isoformat() for n in range(wanted)]
+    problems: list[str] = []
+    loops = 0
+    for host in sight.replies:
+        records = sight.evidence(host)
+        if not records:
+            return sight.finding("soak", None, f"{host}: its records cannot be read", f"{wanted} clean days")
+        problems += [f"{host}: {text}" for text in _day_problems(sight, records, days)]
+        loops += sum(records["loops"].get(day, {}).get("loops", 0) for day in days)
+    fills = [f for f in sight.fills("paper") if f.at.date().isoformat() in days]
+    problems += ["the paper venue shows no fill in that time"] if not fills else []
+    seen = (
+        "; ".join(problems[:4])
+        or f"{wanted} days, {len(sight.replies)} hosts, {loops} loops, 0 exceptions, {len(fills)} fills"
+    )
+    remedy = "let it run on paper until the days are clean" if problems else ""
+    return sight.finding("soak", not problems, seen, f"{wanted} consecutive clean days on paper", remedy)
+
+
+def _day_problems(sight: Sight, records: Mapping[str, Any], days: Sequence[str]) -> list[str]:
+    problems = []
+    gap_max = sight.profile.evidence.soak_gap_max_minutes * 60
+    for day in days:
+        seen = records["loops"].get(day)
+        if not seen:
+            problems.append(f"{day}: no loop at all")
+        elif seen["errors"]:
+            problems.append(f"{day}: {seen['errors']} loops failed")
+        elif seen["modes"] != ["paper"]:
+            problems.append(f"{day}: ran as {', '.join(seen['modes'])}")
+        elif seen["gap_max_s"] > gap_max or _edge_gap_seconds(day, seen, days) > gap_max:
+            problems.append(f"{day}: silent for more than {gap_max // 60} minutes")
+    log = records["log"]
+    problems += [f"log {e['at'][:19]}Z: {e['text'][28:90]}" for e in log["exceptions"] if e["at"][:10] >= days[0]]
+    if not log["first_at"] or log["first_at"][:10] > days[0]:
+        problems.append(f"the log begins only at {log['first_at'] or 'no time at all'}")
+    return problems
+
+
+def _edge_gap_seconds(day: str, seen: Mapping[str, Any], days: Sequence[str]) -> float:
+    """The silence at the beginning of the first day, which no earlier loop bounds, and at the end of the last one."""
+    start = utc_time(f"{day}T00:00:00Z")
+    before = (utc_time(seen["first_at"]) - start).total_seconds() if day == days[0] else 0.0
+    after = (start + timedelta(days=1) - utc_time(seen["last_at"])).total_seconds() if day == days[-1] else 0.0
+    return max(before, after)
+
+
+def reconcile(sight: Sight, params: Params) -> Finding:
+    """Fills at the venue equal the bots' records in quantity and price; with scope `all`, open orders and positions too."""
+    internal = sight.rows("fills")
+    if internal is None:
+        return sight.finding("reconcile", None, "the bots' records cannot be read", "no difference")
+    problems = _fill_differences(sight, sight.fills(sight.slot), internal)
+    if params.get("scope") == "all":
+        problems += _order_differences(sight)
+    seen = "; ".join(problems[:5]) or f"{len(internal)} fills agree"
+    remedy = "find the cause before size goes up: an order nobody knows is an order nobody manages" if problems else ""
+    return sight.finding("reconcile", not problems, seen, "no difference", remedy)
+
+
+def _fill_differences(sight: Sight, venue: Sequence[FillView], internal: Sequence[Mapping[str, Any]]) -> list[str]:
+    ours, theirs = _totals((r["order_id"], r["symbol"], r["qty"], r["price"]) for r in internal), _totals(
+        (f.order_id, f.symbol, f.qty, f.price) for f in venue if f.at < sight.at - SYNC_MAX
+    )  # fmt: skip
+    young = {f.order_id for f in venue if f.at >= sight.at - SYNC_MAX}
+    problems = []
+    for order in sorted(theirs.keys() | ours.keys()):
+        if order in young or (order not in theirs and order in young):
+            continue
+        here, there = ours.get(order), theirs.get(order)
+        if here is None and there is not None:
+            problems.append(f"the venue filled {there[0]} {there[1]} (order {order[:8]}) that no bot knows")
+        elif there is None and here is not None:
+            problems.append(f"a bot recorded {here[0]} {here[1]} (order {order[:8]}) that the venue does not show")
+        elif here and there and not _agree(here, there, sight.profile.evidence.price_tolerance_bps):
+            problems.append(
+                f"order {order[:8]}: recorded {here[1]} at {here[2]:.4f}, venue {there[1]} at {there[2]:.4f}"
+            )
+    return problems
+
+
+Total = tuple[str, Decimal, Decimal]
+
+
+def _totals(rows: Any) -> dict[str, Total]:
+    """Per order: symbol, quantity, average price."""
+    quantity: dict[str, Decimal] = defaultdict(Decimal)
+    value: dict[str, Decimal] = defaultdict(Decimal)
+    symbols: dict[str, str] = {}
+    for order, symbol, qty, price in rows:
+        quantity[order] += Decimal(qty)
+        value[order] += Decimal(qty) * Decimal(price)
+        symbols[order] = symbol
+    return {order: (symbols[order], qty, value[order] / qty) for order, qty in quantity.items() if qty}
+
+
+def _agree(here: Total, there: Total, tolerance_bps: Decimal) -> bool:
+    return here[1] == there[1] and abs(here[2] - there[2]) * 10000 <= tolerance_bps * there[2]
+
+
+def _order_differences(sight: Sight) -> list[str]:
+    """Open orders at the venue that no bot has in its records."""
+    known = sight.rows("orders")
+    if known is None:
+        return ["the bots' order records cannot be read"]
+    ids = {row["client_order_id"] for row in known}
+    fresh = sight.at - SYNC_MAX
+    return [
+        f"open order {o.client_id} ({o.symbol} {o.side} {o.qty}) is in no bot's records"
+        for o in sight.open_orders(sight.slot)
+        if o.client_id not in ids and o.submitted_at < fresh
+    ]
+
+
+def trade_stats(sight: Sight, params: Params) -> Finding:
+    """One statistic over recorded trades against its bound; no trades prove nothing."""
+    return {"slippage_bps": _slippage, "fill_vs_paper": _fill_vs_paper, "pnl_vs_expected": _pnl}[params["metric"]](
+        sight
+    )
+
+
+def _slippages(rows: Sequence[Mapping[str, Any]]) -> list[Decimal]:
+    """Cost against the price at decision, in basis points: positive is worse for us."""
+    found = []
+    for row in rows:
+        if row.get("reference_price"):
+            reference, price = Decimal(row["reference_price"]), Decimal(row["price"])
+            sign = 1 if row["side"] == "buy" else -1
+            found.append(sign * (price - reference) / reference * 10000)
+    return found
+
+
+def _slippage(sight: Sight) -> Finding:
+    since = sight.at - timedelta(days=1)
+    rows = [r for r in sight.rows("fills") or [] if utc_time(r["at"]) >= since]
+    limit = sight.profile.limits.slippage_max_bps.value
+    worst = max(_slippages(rows), default=None)
+    seen = "no fills in the last day" if worst is None else f"worst of {len(rows)} fills {worst:.2f} bps"
+    return sight.finding("trade_stats", None if worst is None else worst <= limit, seen, f"at most {limit} bps")
+
+
+def _fill_vs_paper(sight: Sight) -> Finding:
+    """Live fills of the last day against the paper baseline that preflight recorded."""
+    baseline = sight.history.evidence.get("paper_baseline")
+    costs = _slippages(sight.rows("fills") or [])
+    if baseline is None or not costs or not sight.history.live:
+        return sight.finding("trade_stats", None, "no live fills or no paper baseline yet", "both")
+    average, paper = sum(costs, Decimal(0)) / len(costs), Decimal(baseline["slippage_bps"])
+    limit = sight.profile.evidence.fill_vs_paper_tolerance_bps
+    seen = f"live {average:.2f} bps over {len(costs)} fills, paper {paper:.2f} bps"
+    return sight.finding("trade_stats", abs(average - paper) <= limit, seen, f"within {limit} bps")
+
+
+def average_slippage_bps(sight: Sight) -> Decimal | None:
+    """The mean cost of all fills in the window: the paper baseline."""
+    costs = _slippages(sight.rows("fills") or [])
+    return sum(costs, Decimal(0)) / len(costs) if costs else None
+
+
+def _pnl(sight: Sight) -> Finding:
+    account = sight.account(sight.slot)
+    profit, limit = (
+        account.equity_usd - account.last_equity_usd,
+        sight.profile.evidence.pnl_daily_tolerance_usd,
+    )
+    return sight.finding("trade_stats", abs(profit) <= limit, f"{profit:.2f} USD today", f"within {limit} USD")

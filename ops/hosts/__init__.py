@@ -1,0 +1,1 @@
+"""The door to the hosts: the only room that runs Ansible."""

@@ -1,0 +1,156 @@
+"""All hosts of one system: builds each host's request from the profile and sends it, one round trip per phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ops.hosts.ansible import run_playbook
+from ops.hosts.reply import Reply
+from ops.inventory import Place
+from ops.model.canonical import utc_text
+from ops.model.envfile import render
+from ops.model.profile import Profile, Slot
+from ops.secrets import Credentials
+
+Replies = Mapping[str, Reply]
+
+
+@dataclass(frozen=True)
+class Fence:
+    """Which transition may change the hosts; they refuse any older epoch."""
+
+    transition: str
+    epoch: int
+
+
+class Fleet:
+    """The hosts of one system. Every method reaches all hosts at once and answers for every one of them."""
+
+    def __init__(self, place: Place, profile: Profile, salt: str) -> None:
+        self.place, self.profile, self._salt = place, profile, salt
+
+    def look(self, since: datetime | None = None, mode: str = "paper", playbook: str = "look.yml") -> Replies:
+        """What every host shows; with `since`, also the bot's own records from then on, of one mode's database."""
+        more = {} if since is None else {"evidence": self._evidence(since, mode)}
+        return self._send(playbook, "look", more)
+
+    def trip(self, fence: Fence, by: str) -> Replies:
+        """Raises the fence, sets the gate, trips the bot."""
+        return self._send("trip.yml", "trip", {"fence": _plain(fence), "by": by})
+
+    def arm(self, fence: Fence, seconds: int) -> Replies:
+        """Each host goes back to its present env file by itself after that time unless disarmed."""
+        return self._send("deadline.yml", "arm", {"fence": _plain(fence), "deadline_seconds": seconds})
+
+    def disarm(self, fence: Fence) -> Replies:
+        """The commit reached the hosts: no going back by themselves."""
+        return self._send("deadline.yml", "disarm", {"fence": _plain(fence)})
+
+    def flip(
+        self,
+        fence: Fence,
+        texts: Mapping[str, str],
+        compare: Mapping[str, str] | None,
+        playbook: str = "flip_mode.yml",
+    ) -> Replies:
+        """One rename per host, then a new process. `compare`: refuse a host whose env file is not that digest."""
+        each = {
+            host: {"env_text": text, "compare_sha256": None if compare is None else compare[host]}
+            for host, text in texts.items()
+        }
+        return self._send(playbook, "flip", {"fence": _plain(fence)}, each)
+
+    def restart(self, fence: Fence) -> Replies:
+        """A new process on every host, with the env file read anew."""
+        return self._send("restart_services.yml", "restart", {"fence": _plain(fence)})
+
+    def rearm(self, fence: Fence, by: str, reasons: Mapping[str, str]) -> Replies:
+        """Lifts the halt on each host, only if its gate is still `by` and its bot's reason still the expected one."""
+        each = {host: {"expected_reason": reason} for host, reason in reasons.items()}
+        return self._send("rearm.yml", "rearm", {"fence": _plain(fence), "by": by}, each)
+
+    def drill(self, drill: Mapping[str, Any]) -> Replies:
+        """Drives one control to its limit on paper and waits for what must follow."""
+        return self._send("drill.yml", "drill", {"drill": dict(drill)})
+
+    def env_texts(self, slot: Slot, size_pct: int, credentials: Credentials) -> dict[str, str]:
+        """The whole env file of every host for a slot: mode, credentials, endpoint, size, limits, the host's own.
+
+        Raises ValueError, naming the variable only, for a value that readers of env files would disagree on.
+        """
+        venue, profile = self.profile.venue, self.profile
+        key, secret = credentials.values()
+        common = {name: getattr(two, slot) for name, two in profile.mode.variables.items()}
+        common |= {venue.variables.key: key, venue.variables.secret: secret}
+        common |= {venue.variables.endpoint: venue.slot(slot).endpoint}
+        common |= {profile.size.variable: f"{size_pct / 100:.2f}"}
+        common |= {limit.variable: format(limit.value, "f") for limit in profile.limits.wired().values()}
+        return {name: render({**common, **host.variables}) for name, host in profile.hosts.items()}
+
+    def request(self, host: str, op: str) -> dict[str, Any]:
+        """The part of a request that the profile decides; also what the kill targets and the deadline are made of."""
+        profile, own = self.profile, self.profile.hosts[host]
+        return {
+            "op": op,
+            "host": host,
+            "system": profile.system,
+            "root": str(self.place.path(own.root, host)),
+            "env_file": profile.env_file,
+            "gate_file": profile.gate_file,
+            "release": profile.release,
+            "salt": self._salt,
+            "watch": {"shown": list(profile.shown_variables()), "secret": list(profile.secret_variables())},
+            "service": {
+                **profile.service.model_dump(),
+                "socket": self.place.text(profile.service.socket, host),
+            },
+            "api": self._api(own.api),
+        }
+
+    def _api(self, url: str) -> dict[str, Any]:
+        profile = self.profile
+        return {
+            "url": url,
+            "readouts": {
+                "mode": profile.mode.readout.path,
+                "switch": profile.switch.readout.path,
+                "health": profile.health.readout.path,
+            },
+            "health": {
+                "path": profile.health.readout.path,
+                "field": profile.health.readout.field,
+                "age_max": profile.health.loop_age_max_seconds,
+            },
+            "switch": {"path": profile.switch.readout.path, "field": profile.switch.readout.field,
+                       "reason": profile.switch.reason_field, "words": {w: str(s) for w, s in profile.switch.words.items()}},
+            "trip": profile.switch.trip,
+            "rearm": profile.switch.rearm,
+        }  # fmt: skip
+
+    def _evidence(self, since: datetime, mode: str) -> dict[str, Any]:
+        records = self.profile.records
+        return {
+            "since": utc_text(since - timedelta(0)),
+            "database": records.database.replace("{mode}", mode),
+            "log": {"path": records.log.path, "exceptions": list(records.log.exceptions)},
+            "queries": {name: getattr(records, name) for name in ("loops", "decisions", "orders", "fills")},
+        }
+
+    def _send(
+        self,
+        playbook: str,
+        op: str,
+        more: Mapping[str, Any],
+        each: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> Replies:
+        requests = {
+            host: {**self.request(host, op), **more, **((each or {}).get(host, {}))} for host in self.profile.hosts
+        }
+        return run_playbook(playbook, self.place.inventory / "hosts.yml", requests)
+
+
+def _plain(fence: Fence) -> dict[str, Any]:
+    return {"transition": fence.transition, "epoch": fence.epoch}

@@ -1,0 +1,57 @@
+"""The brakes on the hosts: the host program itself, run or sent with the kill request on its standard input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ops.kill.targets import HostTarget
+
+HOST_MAX_SECONDS = 15.0
+NOT_RUNNING = ("STOPPED", "EXITED", "FATAL", "GONE")
+
+
+@dataclass(frozen=True)
+class HostEnd:
+    """How one host ended: `tripped` is proven, anything else is UNKNOWN or worse."""
+
+    host: str
+    gate: str
+    switch: str
+    tripped: bool
+    problem: str = ""
+
+
+def trip_host(target: HostTarget, program: str, kill: str) -> HostEnd:
+    """Gate, then the bot's own switch; a bot that does not confirm is stopped. Proven by the look in the same answer."""
+    request = {**target.request, "op": "kill", "by": f"kill-{kill}"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", program, "--stdin"], input=json.dumps(request), capture_output=True, text=True,
+            timeout=HOST_MAX_SECONDS, check=False, start_new_session=True,
+        )  # fmt: skip
+        answer = json.loads(done.stdout)
+    except subprocess.TimeoutExpired:
+        return HostEnd(target.name, "UNKNOWN", "UNKNOWN", False, f"no answer within {HOST_MAX_SECONDS:.0f} s")
+    except (OSError, ValueError) as error:
+        return HostEnd(target.name, "UNKNOWN", "UNKNOWN", False, f"the host program failed ({type(error).__name__})")
+    return _judged(target, answer)
+
+
+def _judged(target: HostTarget, answer: Mapping[str, Any]) -> HostEnd:
+    setting, look = target.request["api"]["switch"], answer.get("look") or {}
+    said = ((look.get("api") or {}).get("switch") or {}).get(setting["field"])
+    switch = setting["words"].get(str(said), "UNKNOWN")
+    process = (look.get("process") or {}).get("state", "UNKNOWN")
+    gate = "set" if look.get("gate") else "NOT set"
+    if switch == "UNKNOWN" and process in NOT_RUNNING and gate == "set":
+        switch = f"tripped ({process})"
+    tripped = switch.startswith("tripped")
+    problem = "" if tripped else (answer.get("error") or {}).get("text") or f"switch {switch}, process {process}"
+    if tripped and gate != "set":
+        problem = f"tripped, but the gate is not set ({(answer.get('done') or {}).get('gate')}): a restart may undo it"
+    return HostEnd(target.name, gate, switch, tripped and gate == "set", problem)

@@ -1,0 +1,129 @@
+"""One venue account brought to zero open orders, and proven: two consecutive clean reads, each order looked up by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ops.errors import InputError
+from ops.kill.alpaca import CLOSED, AlpacaBrake, VenueSilent
+from ops.kill.targets import VenueTarget
+from ops.model.zero import ZeroProof
+from ops.secrets import Secrets
+
+VENUE_MAX_SECONDS = 20.0
+READ_EVERY_SECONDS = 0.2
+CANCEL_AGAIN_SECONDS = 2.0
+
+
+@dataclass
+class VenueEnd:
+    """How one account ended. `verified` means: zero open orders, seen; everything else is residue."""
+
+    slot: str
+    sent: bool = False
+    acknowledged: bool = False
+    verified: bool = False
+    suspended: bool = False
+    named: int = 0
+    foreign: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    positions: list[str] | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """The one word for the table."""
+        words = ((self.verified, "verified zero"), (self.acknowledged, "acknowledged"), (self.sent, "sent"))
+        return next((word for holds, word in words if holds), "UNKNOWN")
+
+
+def stop_venue(target: VenueTarget) -> VenueEnd:
+    """Suspends, cancels, and reads until zero is proven or the deadline passes. Never raises for the venue's sake."""
+    end = VenueEnd(target.slot)
+    try:
+        brake = _brake(target)
+    except (InputError, KeyError) as error:
+        end.problems.append(f"no usable key: {error.text() if isinstance(error, InputError) else error}")
+        return end
+    end.sent = True
+    orders = _to_zero(brake, target, end)
+    if end.verified:
+        _look_up_each(brake, orders, end)
+    _last_reads(brake, target, end)
+    return end
+
+
+def _brake(target: VenueTarget) -> AlpacaBrake:
+    path = Path(target.credentials_file)
+    key, secret = Secrets(path.parent).credentials(path.name.removesuffix(".env")).values()
+    return {"alpaca": AlpacaBrake}[target.kind](target.endpoint, key, secret)
+
+
+def _to_zero(brake: AlpacaBrake, target: VenueTarget, end: VenueEnd) -> Mapping[str, Mapping[str, Any]]:
+    """Every path is tried again until the deadline: what fails once (a 429, a time-out) may work the next time."""
+    until, again = time.monotonic() + VENUE_MAX_SECONDS, 0.0
+    proof, orders = ZeroProof(), {}
+    while not proof.proven and time.monotonic() < until:
+        try:
+            if time.monotonic() >= again:
+                again = time.monotonic() + CANCEL_AGAIN_SECONDS
+                _suspend(brake, end)
+                brake.cancel_all()
+                end.acknowledged = True
+            newest, oldest = brake.open_orders(True), brake.open_orders(False)
+            orders.update({row["id"]: row for row in (*newest, *oldest)})
+            proof = proof.read({row["id"] for row in newest}, {row["id"] for row in oldest})
+        except VenueSilent as error:
+            proof = proof.failed(str(error))
+        if not proof.proven:
+            time.sleep(READ_EVERY_SECONDS)
+    end.verified, end.named = proof.proven, len(orders)
+    own = target.order_prefixes
+    end.foreign = [_told(row) for row in orders.values() if not str(row.get("client_order_id")).startswith(own)]
+    if not proof.proven:
+        end.left = [_told(orders[order]) for order in sorted(proof.left or ())]
+        end.problems.append(f"zero open orders not proven within {VENUE_MAX_SECONDS:.0f} s: {proof.problem}")
+    return orders
+
+
+def _suspend(brake: AlpacaBrake, end: VenueEnd) -> None:
+    """The venue's own halt must not keep us from cancelling."""
+    if not end.suspended:
+        try:
+            brake.suspend()
+            end.suspended = True
+        except VenueSilent as error:
+            end.problems = [*[p for p in end.problems if not p.startswith("suspend")], f"suspend_trade: {error}"]
+
+
+def _look_up_each(brake: AlpacaBrake, orders: Mapping[str, Mapping[str, Any]], end: VenueEnd) -> None:
+    """A list that hides an order does not hide it from its own id."""
+    for order, row in orders.items():
+        try:
+            status = brake.order_status(order)
+        except VenueSilent as error:
+            status = f"UNKNOWN ({error})"
+        if status not in CLOSED:
+            end.verified = False
+            end.left.append(f"{_told(row)} is {status}")
+
+
+def _last_reads(brake: AlpacaBrake, target: VenueTarget, end: VenueEnd) -> None:
+    try:
+        end.positions = list(brake.positions())
+        number = brake.account()
+        if number != target.account:
+            end.verified = False
+            end.problems.append(f"the key opens account {number}, not {target.account}")
+    except VenueSilent as error:
+        end.problems.append(f"positions UNKNOWN: {error}")
+    if end.suspended:
+        end.problems = [problem for problem in end.problems if not problem.startswith("suspend")]
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    return f"{row.get('client_order_id')} {row.get('symbol')} {row.get('side')} {row.get('qty')}"

@@ -1,0 +1,1 @@
+"""The append-only, hash-chained record of everything Interlock did and saw. Standard library only: kill uses it too."""

@@ -1,0 +1,1 @@
+"""Frozen values: no files, no network, no clock."""

@@ -1,0 +1,1 @@
+"""The doors to what the system is watched with: Prometheus and Grafana."""

@@ -1,0 +1,1 @@
+"""The embedded sandbox: simulated venues and reference bots on loopback."""

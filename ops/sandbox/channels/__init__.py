@@ -1,0 +1,1 @@
+"""Simulated alert channels, with an on-call person who acknowledges what arrives."""

@@ -1,0 +1,71 @@
+"""The world inside another process, in a thread and on free ports: for tests and benchmarks.
+
+The sandbox itself runs the world as a process of its own, `python -m ops.sandbox.world`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ops.sandbox.clock import WorldClock
+from ops.sandbox.world import World
+from ops.sandbox.world_config import WorldConfig
+
+DASHBOARD = Path(__file__).parent / "grafana" / "alpaca-bot.json"
+
+
+def free_ports_config(state: Path, targets: tuple[str, ...] = (), scrape_seconds: float = 1) -> WorldConfig:
+    """A complete configuration on port 0 everywhere, with well-known tokens: good for loopback tests only."""
+    return WorldConfig.model_validate(
+        {
+            "state": state,
+            "seed": 7,
+            "admin": {"port": 0, "token": "admin-token"},
+            "alpaca": {
+                "paper": {"port": 0, "number": "PA3SANDBOX01", "cash": "100000"},
+                "live": {"port": 0, "number": "912345678", "cash": "25000"},
+                "symbols": {"AAPL": "190.00", "MSFT": "410.00", "SPY": "580.00"},
+            },
+            "prometheus": {"port": 0, "jobs": {"bot": targets}, "scrape_seconds": scrape_seconds},
+            "grafana": {"port": 0, "token": "grafana-token", "dashboards": [DASHBOARD]},
+            "slack": {"port": 0, "token": "slack-token", "channel": "#ops", "acknowledge_after_seconds": 0},
+            "telegram": {"port": 0, "token": "1:tg", "chat_id": 42, "acknowledge_after_seconds": 0},
+        }
+    )
+
+
+@contextlib.contextmanager
+def embedded_world(config: WorldConfig, entropy: random.Random, clock: WorldClock) -> Iterator[World]:
+    """A world that accepts on all its ports inside the block; `world.ports` says which.
+
+    Raises whatever kept it from starting, and at the end whatever stopped it early.
+    """
+    ready = threading.Event()
+    worlds: list[tuple[World, asyncio.AbstractEventLoop]] = []
+
+    async def live() -> None:
+        world = World(config, clock, entropy)
+        async with world.running():
+            worlds.append((world, asyncio.get_running_loop()))
+            ready.set()
+            await world.stopping.wait()
+
+    with ThreadPoolExecutor(1, "sandbox-world") as thread:
+        life = thread.submit(asyncio.run, live())
+        life.add_done_callback(lambda _: ready.set())
+        ready.wait()
+        if not worlds:
+            life.result()
+        world, loop = worlds[0]
+        try:
+            yield world
+        finally:
+            if not life.done():
+                loop.call_soon_threadsafe(world.stopping.set)
+            life.result()

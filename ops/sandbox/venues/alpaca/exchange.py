@@ -1,0 +1,137 @@
+"""The whole venue: a desk per environment, the keys, the faults, the clock, the store, and the rate limit."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from ops.sandbox.clock import WorldClock
+from ops.sandbox.faults import ENVIRONMENTS, FaultBoard
+from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues.alpaca.accounts import Account
+from ops.sandbox.venues.alpaca.desk import Desk, Record
+from ops.sandbox.venues.alpaca.keys import KeyRing
+from ops.sandbox.venues.alpaca.limits import RequestLimit
+from ops.sandbox.venues.alpaca.market import HOURS, Market, derived_uuid
+from ops.sandbox.venues.alpaca.matching import settle
+from ops.sandbox.venues.alpaca.orders import Order, Ticket
+from ops.sandbox.venues.alpaca.prices import Prices
+from ops.sandbox.venues.alpaca.store import Store
+
+DASHBOARD = "dashboard"
+"""Key id in the order log of orders placed by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How the venue starts: (number, cash in USD) per environment, listed symbols with their base price."""
+
+    accounts: Mapping[str, tuple[str, Decimal]]
+    symbols: Mapping[str, Decimal]
+    seed: int
+    requests_per_minute: int = 100_000
+
+
+class Exchange:
+    """What the HTTP listeners and the admin API share."""
+
+    def __init__(
+        self, opening: Opening, clock: WorldClock, store: Store, record: Record, entropy: random.Random
+    ) -> None:
+        self.clock = clock
+        self.store = store
+        self.market = Market(Prices(opening.symbols, opening.seed), store.setting("hours", "always"))
+        shocks = store.setting("shocks", {})
+        self.market.prices.shocks.update({symbol: Decimal(factor) for symbol, factor in shocks.items()})
+        self.faults = FaultBoard()
+        for environment, name, parameters in store.setting("faults", []):
+            self.faults.switch(environment, name, True, parameters)
+        self.keys = KeyRing(entropy)
+        self.keys.issued.update({key.key_id: key for key in store.issued_keys()})
+        self.desks = {environment: self._desk(environment, opening, record) for environment in ENVIRONMENTS}
+        self.limits = {name: RequestLimit(opening.requests_per_minute) for name in ENVIRONMENTS}
+        self._cancels = dict.fromkeys(ENVIRONMENTS, 0)
+
+    def _desk(self, environment: str, opening: Opening, record: Record) -> Desk:
+        number, cash = opening.accounts[environment]
+        account = self.store.account(environment) or self._new_account(environment, number, cash, opening.seed)
+        desk = Desk(account, self.market, record, lambda: self._cancel_sticks(environment))
+        self.store.load(desk)
+        self.store.save(desk)
+        return desk
+
+    def _new_account(self, environment: str, number: str, cash: Decimal, seed: int) -> Account:
+        now = self.clock.now()
+        return Account(
+            environment=environment,
+            id=derived_uuid(seed, environment, "account"),
+            number=number,
+            cash=cash,
+            created_at=now,
+            last_equity=cash,
+            settled_at=now,
+            marked_close_at=calendar.last_close(now),
+        )
+
+    def _cancel_sticks(self, environment: str) -> bool:
+        """Whether a cancel will never complete: all, or every second one since the fault was switched on."""
+        if self.faults.is_on("stuck_cancel", environment):
+            return True
+        if not self.faults.is_on("half_cancel", environment):
+            return False
+        self._cancels[environment] += 1
+        return self._cancels[environment] % 2 == 0
+
+    def settle(self) -> None:
+        """Let time pass on every desk and store what it changed."""
+        now = self.clock.now()
+        for desk in self.desks.values():
+            settle(desk, now)
+            self.store.save(desk)
+
+    def issue_key(self, environment: str) -> tuple[str, str]:
+        pair = self.keys.issue(environment, self.clock.wall())
+        self.store.save_keys(self.keys.issued.values())
+        return pair
+
+    def pin_clock(self, at: datetime | None) -> None:
+        self.clock.pin(at)
+        self.settle()
+
+    def set_hours(self, hours: str) -> None:
+        """Raises ValueError for hours the market does not know."""
+        if hours not in HOURS:
+            raise ValueError(f"hours must be one of {', '.join(HOURS)}, got {hours!r}")
+        self.settle()
+        self.market.hours = hours
+        self.store.save_setting("hours", hours)
+        self.settle()
+
+    def shock(self, symbol: str, factor: Decimal) -> None:
+        """Multiply a symbol's price from now on. Raises ValueError for an unknown symbol or a bad factor."""
+        if symbol not in self.market.asset_ids:
+            raise ValueError(f"unknown symbol {symbol!r}; listed: {', '.join(sorted(self.market.asset_ids))}")
+        if not factor.is_finite() or factor <= 0:
+            raise ValueError("factor must be a number above zero")
+        self.settle()
+        self.market.prices.shocks[symbol] = factor
+        self.store.save_setting("shocks", {name: str(value) for name, value in self.market.prices.shocks.items()})
+        self.settle()
+
+    def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
+        self.faults.switch(environment, name, on, parameters)
+        if name == "half_cancel" and environment in self._cancels:
+            self._cancels[environment] = 0
+        active = [(place, fault, given) for (place, fault), given in self.faults.active.items()]
+        self.store.save_setting("faults", active)
+
+    def place_by_hand(self, environment: str, wish: Ticket) -> Order:
+        """An order typed into the venue's dashboard: no key, no bot, no faults."""
+        self.settle()
+        order = self.desks[environment].submit(wish, DASHBOARD, self.clock.now())
+        self.settle()
+        return order

@@ -1,0 +1,87 @@
+"""Cancel: no order of the account is open any more. Nothing undoes it; the bot places new ones when it is re-armed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ops.doors import Doors
+from ops.errors import InputError, VenueError
+from ops.model.profile import Slot
+from ops.model.step import Ended
+from ops.model.zero import ZeroProof
+from ops.steps.run import Run
+from ops.venues.protocol import CLOSED, OrderView, VenueActor
+
+ZERO_MAX_SECONDS = 25.0
+READ_EVERY_SECONDS = 0.25
+CANCEL_AGAIN_SECONDS = 3.0
+
+
+def cancel_in_force(run: Run) -> Ended:
+    """Cancels with the key that is in force now."""
+    return _cancel(run, (run.slot_from,))
+
+
+def cancel_both(run: Run) -> Ended:
+    """Cancels on both accounts, the live one first, with whichever keys there are."""
+    secrets, venue = run.doors.secrets, run.doors.profile.venue
+    return _cancel(run, tuple(s for s in ("live", "paper") if secrets.has(venue.slot(s).credentials)))
+
+
+def _cancel(run: Run, slots: Sequence[Slot]) -> Ended:
+    seen, problems = [], []
+    filled: list[str] = []
+    for slot in slots:
+        try:
+            proof, named = _to_zero(run.doors, run.doors.actor(slot))
+        except InputError as error:
+            problems.append(f"{slot}: UNKNOWN: {error.text()}")
+            continue
+        if not proof.proven:
+            names = ", ".join(_name(named, order) for order in sorted(proof.left or ()))
+            problems.append(f"{slot}: {proof.problem}{': ' + names if names else ''}")
+        late, lost = _ends(run.doors.actor(slot), named)
+        filled += late
+        problems += [f"{slot}: {text}" for text in lost]
+        seen.append(f"{slot} {len(named)} cancelled, {'zero open twice' if proof.proven else 'NOT zero'}")
+    return Ended("; ".join(seen) or "no account to cancel on", tuple(problems), {"filled_meanwhile": filled})
+
+
+def _to_zero(doors: Doors, actor: VenueActor) -> tuple[ZeroProof, dict[str, OrderView]]:
+    """Asks to cancel until two consecutive reads show nothing open, or the deadline passes."""
+    until, ask_again = doors.monotonic() + ZERO_MAX_SECONDS, 0.0
+    proof, named = ZeroProof(), {}
+    while not proof.proven and doors.monotonic() < until:
+        try:
+            newest, oldest = actor.open_orders(True), actor.open_orders(False)
+            named.update({order.id: order for order in (*newest, *oldest)})
+            proof = proof.read({o.id for o in newest}, {o.id for o in oldest})
+            if proof.left and doors.monotonic() >= ask_again:
+                ask_again = doors.monotonic() + CANCEL_AGAIN_SECONDS
+                actor.cancel_all()
+        except VenueError as error:
+            proof = proof.failed(f"UNKNOWN: {error}")
+        if not proof.proven:
+            doors.pause(READ_EVERY_SECONDS)
+    return proof, named
+
+
+def _ends(actor: VenueActor, named: dict[str, OrderView]) -> tuple[list[str], list[str]]:
+    """Each order that was seen, looked up by its own id: a list that hides it does not hide it here."""
+    filled, lost = [], []
+    for order in named.values():
+        try:
+            now = actor.order(order.id)
+        except VenueError as error:
+            lost.append(f"{order.client_id}: UNKNOWN: {error}")
+            continue
+        if now.status not in CLOSED:
+            lost.append(f"{order.client_id} is still {now.status}")
+        elif now.status == "filled":
+            filled.append(f"{order.client_id} {order.symbol} {order.side} {order.qty}")
+    return filled, lost
+
+
+def _name(named: dict[str, OrderView], order: str) -> str:
+    view = named.get(order)
+    return view.client_id if view else order

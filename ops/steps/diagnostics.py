@@ -1,0 +1,27 @@
+"""Diagnostics: what somebody will want to read afterwards, kept beside the ledger. Removes nothing, undone by nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from ops.errors import DoorError
+from ops.model.step import Ended
+from ops.steps.run import Run
+
+WINDOW = timedelta(hours=1)
+
+
+def diagnostics(run: Run) -> Ended:
+    """The last hour of logs' exceptions, orders and fills of every host and of the venue, in one private file."""
+    doors = run.doors
+    since = doors.clock() - WINDOW
+    replies = doors.fleet.look(since, run.slot_from)
+    found: dict[str, object] = {host: reply.look for host, reply in replies.items()}
+    try:
+        found["venue_fills"] = [repr(fill) for fill in doors.reader(run.slot_from).fills_since(since)]
+    except DoorError as error:
+        found["venue_fills"] = f"UNKNOWN: {error}"
+    path = doors.place.state / "diagnostics" / f"{run.transition}.json"
+    doors.secrets.store(path, json.dumps(found, indent=1, default=str))
+    return Ended(f"kept in {path.name}", (), {"file": str(path)})

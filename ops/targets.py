@@ -1,0 +1,35 @@
+"""Compiles what kill needs of a system into one flat private file, so that kill needs nothing else later."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from ops.doors import Doors
+from ops.hosts.ansible import PLAYBOOKS
+from ops.kill.targets import HostTarget, Target, VenueTarget, folder
+from ops.model.profile import Slot
+
+
+def compile_target(doors: Doors) -> Target:
+    """The target as the profile has it now; accounts whose key is not there yet are left out."""
+    profile = doors.profile
+    prefixes = tuple(host.order_prefix for host in profile.hosts.values())
+    slots: tuple[Slot, ...] = get_args(Slot)
+    venues = tuple(
+        VenueTarget(
+            slot, profile.venue.kind, profile.venue.slot(slot).endpoint, profile.venue.slot(slot).account,
+            str(doors.secrets.path(profile.venue.slot(slot).credentials)), prefixes,
+        )
+        for slot in slots
+        if doors.secrets.has(profile.venue.slot(slot).credentials)
+    )  # fmt: skip
+    hosts = tuple(HostTarget(name, doors.fleet.request(name, "kill")) for name in profile.hosts)
+    return Target(profile.system, str(PLAYBOOKS / "library" / "interlock_host.py"), hosts, venues)
+
+
+def keep_target(doors: Doors) -> None:
+    """Writes the file if it differs from what is there."""
+    path = folder(doors.place.state) / f"{doors.profile.system}.target.json"
+    text = compile_target(doors).as_text()
+    if not path.exists() or path.read_text() != text:
+        doors.secrets.store(path, text)

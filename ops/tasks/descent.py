@@ -1,0 +1,30 @@
+"""The words around a way down, for rollback and flip-mode."""
+
+from __future__ import annotations
+
+from ops.tasks.opening import chosen_place, chosen_systems, keep_kill_ready, open_doors
+from ops.tasks.progress import shown
+from ops.tasks.telling import Told
+
+
+def lowered(verb: str, env: str, system: str, adopt: str, flatten: bool, json: bool) -> Told:
+    """Takes every system that is meant down, one after the other, and says where they stand."""
+    from ops.provider import ensure_up
+    from ops.tasks.asking import typed_name
+    from ops.transitions.conduct import Descent
+    from ops.transitions.rollback import rollback
+
+    where = chosen_place(env)
+    sentences, document = [], {}
+    for name in chosen_systems(where, system):
+        doors = open_doors(where.name, name)
+        if flatten:
+            typed_name(name, f"This closes every position of {name} by market orders.")
+        with shown(json) as progress:
+            ensure_up(doors, progress.note)
+            keep_kill_ready(doors)
+            end = rollback(doors, progress, Descent(verb, adopt or doors.requester, flatten))
+        done = f"nothing to do ({end.was})" if end.nothing_to_do else f"rolled back from {end.was}"
+        sentences.append(f"{name} is on PAPER and tripped on {len(doors.profile.hosts)} hosts, proven; {done}")
+        document[name] = {"stage": "paper", "switch": "tripped", "was": end.was, "nothing_to_do": end.nothing_to_do}
+    return Told(f"{'; '.join(sentences)}. Next: invoke status | invoke rearm", document={"systems": document})

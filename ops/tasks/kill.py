@@ -1,0 +1,42 @@
+"""`invoke kill`."""
+
+from __future__ import annotations
+
+from ops.tasks.telling import RESIDUE, Told, operator_task
+
+
+@operator_task(
+    help={
+        "reason": "why; goes into the record",
+        "env": "environment; default: $INTERLOCK_ENV, else every one that Interlock knows on this machine",
+        "system": "only this system; default: all of them",
+        "json": "answer in JSON",
+    },
+)
+def kill(reason: str = "", env: str = "", system: str = "", json: bool = False) -> Told:
+    """Stop everything now, and prove it: every brake of every system at once, then zero open orders seen twice.
+
+    Needs one person; no lock, no gate, no Ansible, no healthy ledger, no running bot. Says per account: sent,
+    acknowledged, verified zero or UNKNOWN, and which positions are left.
+    Exit codes: 0 only if all is proven, 6 with the residue otherwise. Page: runbooks/kill.md
+    """
+    import getpass
+
+    from ops.kill.command import environments_known, table
+    from ops.kill.kill import kill as run
+    from ops.tasks.telling import BAD_INPUT
+
+    if not reason.strip():
+        return Told('a kill needs a reason: invoke kill --reason="..."', code=BAD_INPUT)
+    lines: list[str] = []
+    residue: list[str] = []
+    documents = {}
+    sentence = ""
+    for state in environments_known(env):
+        say = (lambda text: None) if json else (lambda text: print(f"  {text}", flush=True))
+        end = run(state, reason, getpass.getuser(), [system] if system else [], say)
+        *rows, sentence = table(end)
+        lines += rows
+        residue += end.residue
+        documents[state.name] = end.as_dict()
+    return Told(sentence, lines, {"environments": documents, "residue": residue}, RESIDUE if residue else 0)

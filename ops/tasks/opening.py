@@ -1,0 +1,94 @@
+"""From the words `--env` and `--system` to opened doors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ops.errors import InputError
+
+if TYPE_CHECKING:
+    from ops.doors import Doors
+    from ops.inventory import Place
+
+ENV_HELP = "environment (a folder in inventory/); default: $INTERLOCK_ENV, else the one that is live, else sandbox"
+SYSTEM_HELP = "system; may be left out when the environment has only one that fits"
+JSON_HELP = "answer in JSON"
+
+
+def chosen_place(env: str) -> Place:
+    """The environment that is meant: named, else $INTERLOCK_ENV, else live or in transition, else sandbox."""
+    from ops.inventory import environments, place
+
+    name = env or os.environ.get("INTERLOCK_ENV", "")
+    if not name:
+        name = next((e for e in environments() if e != "sandbox" and _restless(place(e))), "sandbox")
+    return place(name)
+
+
+def _restless(where: Place) -> bool:
+    """Whether a system of the environment is live or in transition, by its ledger alone."""
+    from ops.doors import utc_now
+    from ops.inventory import systems
+    from ops.ledger.store import Ledger
+    from ops.model.history import replay
+
+    path = where.state / "ledger.sqlite"
+    if not path.exists():
+        return False
+    records = Ledger(path, "", utc_now).records()
+    histories = [replay(records, system) for system in systems(where)]
+    return any(history.live or history.interrupted for history in histories)
+
+
+def chosen_systems(where: Place, system: str) -> list[str]:
+    """The systems that are meant: the named one, or all. Raises InputError for an unknown one."""
+    from ops.inventory import profile_path, systems
+
+    known = systems(where)
+    if system and system not in known:
+        raise InputError(
+            f"there is no system {system!r} in {where.name}", file=profile_path(where, system),
+            expected=f"one of: {', '.join(known)}", remedy="name one with --system",
+        )  # fmt: skip
+    if not known:
+        raise InputError("the environment has no system", file=where.inventory / "systems", remedy="add a profile")
+    return [system] if system else known
+
+
+def one_system(where: Place, system: str) -> str:
+    """The one system that is meant. Raises InputError when several would fit."""
+    found = chosen_systems(where, system)
+    if len(found) > 1:
+        raise InputError("several systems fit", expected="--system=NAME", seen=", ".join(found))
+    return found[0]
+
+
+def open_doors(env: str, system: str, requester: str = "") -> Doors:
+    """The doors of one system. Takes over a spooled kill record, and keeps the kill target up to date."""
+    from ops.doors import Doors, utc_now
+    from ops.hosts.fleet import Fleet
+    from ops.inventory import load_environment, load_people, load_profile
+    from ops.ledger.store import Ledger
+    from ops.provider import interlock_user
+    from ops.secrets import Secrets
+    from ops.transitions.plans import operating_user
+
+    where = chosen_place(env)
+    name = one_system(where, system)
+    environment, profile = load_environment(where), load_profile(where, name)
+    secrets = Secrets(Path(environment.secrets))
+    who = requester or interlock_user() or operating_user()
+    ledger = Ledger(where.state / "ledger.sqlite", who, utc_now)
+    fleet = Fleet(where, profile, secrets.salt())
+    return Doors(where, environment, profile, load_people(where), ledger, fleet, secrets, who)
+
+
+def keep_kill_ready(doors: Doors) -> None:
+    """The kill target as the profile has it now, and the records of kills that could not reach the ledger."""
+    from ops.targets import keep_target
+    from ops.transitions.spool import absorb_spool
+
+    keep_target(doors)
+    absorb_spool(doors)

@@ -1,0 +1,66 @@
+"""Go-live: from paper to the first stage of the ramp, or exactly back."""
+
+from __future__ import annotations
+
+from ops.checks.control import fleet_mode, fleet_switch
+from ops.checks.sight import Sight
+from ops.checks.trade import average_slippage_bps
+from ops.doors import Doors
+from ops.errors import Refused
+from ops.model.history import History
+from ops.model.mode import Mode, Switch
+from ops.transitions import drills, rotation
+from ops.transitions.approval import Approver, Raised, approved, begin, fence_seen, refuse_shut
+from ops.transitions.conduct import ascend
+from ops.transitions.lock import locked
+from ops.transitions.preflight import Report, current_history, look, preflight
+from ops.transitions.progress import Progress
+
+
+def go_live(doors: Doors, progress: Progress, approve: Approver, plan_id: str = "") -> Raised:
+    """Gate, plan, signatures, path. Running it again when it is done changes nothing."""
+    stage = doors.profile.ramp[0].stage
+    with locked(doors, "go-live"):
+        history, something = begin(doors, progress, "go-live", stage)
+        if not something:
+            return _already_live(doors, history)
+        report = prepared(doors, progress)
+        refuse_shut(report)
+        plan = approved(doors, progress, "go-live", stage, report, approve, plan_id)
+        _baseline(doors, report.sight)
+        run = ascend(doors, progress, "go-live", stage, plan, fence_seen(report.sight))
+        return Raised(stage, plan.id, run.done["sign-off"]["signers"], report.counts)
+
+
+def _already_live(doors: Doors, history: History) -> Raised:
+    """Nothing to do, but only if the world agrees with the ledger."""
+    sight = look(doors)
+    mode, switch = fleet_mode(sight), fleet_switch(sight)
+    if (mode, switch) != (Mode.LIVE, Switch.ARMED):
+        raise Refused(
+            f"the ledger says {history.stage}, but the hosts show mode {mode} and switch {switch}",
+            remedy="invoke rearm if they were tripped on purpose, else invoke rollback",
+        )
+    return Raised(history.stage, history.plan, {}, {}, nothing_to_do=True)
+
+
+def prepared(doors: Doors, progress: Progress) -> Report:
+    """Takes in a pending live key, runs the drills that are due, then asks every question of preflight."""
+    name = doors.profile.venue.live.credentials
+    if doors.secrets.has(name, "pending"):
+        progress.note(f"live key {rotation.take_in(doors, 'live', current_history(doors))} taken in and tested")
+    report = preflight(doors)
+    names = drills.due(report.sight)
+    if not names:
+        return report
+    drills.run_drills(doors, progress, names)
+    return preflight(doors)
+
+
+def _baseline(doors: Doors, sight: Sight) -> None:
+    """What fills cost on paper, to hold the first live ones against (seed 000, first day)."""
+    average = average_slippage_bps(sight)
+    if average is not None:
+        body = {"system": doors.profile.system, "name": "paper_baseline", "outcome": "pass",
+                "slippage_bps": f"{average:.3f}", "seen": f"{average:.2f} bps on paper"}  # fmt: skip
+        doors.ledger.append("evidence.recorded", body)

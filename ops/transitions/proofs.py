@@ -1,0 +1,129 @@
+"""The proofs between the changes of a transition: fresh looks that a step must survive before the next one begins."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ops.checks import control
+from ops.checks.registry import ask
+from ops.checks.sight import Sight, take_sight
+from ops.hosts.testinfra import verify_hosts as run_testinfra
+from ops.model.canonical import utc_time
+from ops.model.history import replay
+from ops.model.mode import Mode, Switch
+from ops.model.outcome import Finding, Outcome
+from ops.model.plan import Plan
+from ops.model.step import Ended
+from ops.steps.run import Run
+from ops.transitions import signoff
+
+EVIDENCE_MAX = timedelta(seconds=60)
+
+
+def _sight(run: Run, records: bool = False, playbook: str = "look.yml") -> Sight:
+    history = replay(run.doors.ledger.records(), run.doors.profile.system)
+    window = timedelta(hours=1)
+    since = run.doors.clock() - window if records else None
+    replies = run.doors.fleet.look(since, run.slot_to, playbook)
+    return take_sight(run.doors, history, replies, window)
+
+
+def _ended(findings: list[Finding], seen: str = "") -> Ended:
+    bad = tuple(f"{f.check}: {f.seen}" for f in findings if f.outcome is not Outcome.PASS)
+    return Ended(seen or "; ".join(f.seen for f in findings), bad)
+
+
+def mode(run: Run) -> Ended:
+    """Declared = loaded = observed on every host, with the pinned account and the planned key, one release, halted."""
+    sight = _sight(run)
+    findings = [
+        ask("mode_consistency", sight, {"expect": run.slot_to}),
+        ask("release_equality", sight, {}),
+        ask("killswitch.state", sight, {"expect": str(Switch.TRIPPED)}),
+        _key_loaded(run, sight),
+    ]
+    return _ended(findings, f"{run.slot_to} on {len(sight.replies)} hosts by all three readings, tripped")
+
+
+def _key_loaded(run: Run, sight: Sight) -> Finding:
+    """The process itself holds the planned key: a restart that did not read the file anew is seen here."""
+    credentials, salt = run.doors.credentials(run.slot_to), run.doors.secrets.salt()
+    expected = {"key": credentials.fingerprint(salt), "secret": credentials.secret_fingerprint(salt)}
+    names = dict(zip(run.doors.profile.secret_variables(), expected.values(), strict=True))
+    wrong = []
+    for name, reply in sight.replies.items():
+        loaded = (reply.look.get("loaded") or {}).get("fingerprints") or {}
+        wrong += [
+            f"{name}: the process holds {loaded.get(v) or 'no key'} in {v}"
+            for v, fp in names.items()
+            if loaded.get(v) != fp
+        ]
+    return sight.finding("key_loaded", not wrong, "; ".join(wrong) or "the planned key is loaded")
+
+
+def account(run: Run) -> Ended:
+    """The venue's own answer shows the pinned account for the key in force."""
+    sight = _sight_without_hosts(run)
+    return _ended([ask("venue.auth", sight, {"env": run.slot_to})])
+
+
+def _sight_without_hosts(run: Run) -> Sight:
+    history = replay(run.doors.ledger.records(), run.doors.profile.system)
+    return take_sight(run.doors, history, {}, timedelta(hours=1))
+
+
+def hosts(run: Run) -> Ended:
+    """testinfra, on every host."""
+    verdict = run_testinfra(run.doors.fleet, run.doors.credentials(run.slot_to), run.slot_to)
+    return Ended(f"{verdict.passed} assertions on {verdict.hosts} hosts", verdict.problems)
+
+
+def health(run: Run) -> Ended:
+    """The bots' loops turn in the new mode, and people can see them."""
+    sight = _sight(run, playbook="health_audit.yml")
+    findings = [
+        ask("host_health", sight, {}),
+        ask("prom_target", sight, {}),
+        ask("dashboard", sight, {"max_staleness_s": 60}),
+    ]
+    return _ended(findings)
+
+
+def reconcile(run: Run) -> Ended:
+    """Against the snapshot: the same positions, nothing open, while the bot was halted."""
+    before = run.done["snapshot"].get(run.slot_to) or {}
+    reader = run.doors.reader(run.slot_to)
+    now = {p.symbol: str(p.qty) for p in reader.positions()}
+    open_orders = reader.open_orders()
+    problems = [] if now == before.get("positions") else [f"positions were {before.get('positions')}, are {now}"]
+    problems += [f"open order {order.client_id} that nobody placed here" for order in open_orders]
+    return Ended(f"{len(now)} positions as before, nothing open", tuple(problems))
+
+
+def sign_off(run: Run, plan: Plan, proven_at: str) -> Ended:
+    """The signatures once more, and evidence younger than 60 s: the last thing before risk goes up."""
+    history = replay(run.doors.ledger.records(), run.doors.profile.system)
+    verdict = signoff.quorum(run.doors, plan, history)
+    problems = list(verdict.problems) + [f"no signature as {role}" for role in verdict.missing]
+    age = run.doors.clock() - utc_time(proven_at)
+    problems += [f"the proof of mode is {age.seconds} s old"] if age > EVIDENCE_MAX else []
+    signers = " and ".join(f"{person} ({role})" for person, role in verdict.signers.items())
+    return Ended(f"signed by {signers}", tuple(problems), {"signers": dict(verdict.signers)})
+
+
+def paper(run: Run) -> Ended:
+    """Everything on paper and halted, by every reading and by the venue."""
+    sight = _sight(run)
+    findings = [
+        ask("mode_consistency", sight, {"expect": "paper"}),
+        ask("killswitch.state", sight, {"expect": str(Switch.TRIPPED)}),
+        _key_loaded(run, sight),
+        ask("venue.auth", sight, {"env": "paper"}),
+    ]
+    return _ended(findings, f"paper and tripped on {len(sight.replies)} hosts")
+
+
+def safe(run: Run) -> bool:
+    """Whether a look right now shows paper and tripped everywhere."""
+    sight = _sight(run)
+    return control.fleet_mode(sight) is Mode.PAPER and control.fleet_switch(sight) is Switch.TRIPPED

@@ -1,0 +1,76 @@
+"""The way down: rollback and flip-mode. Never refused by a gate, a signature, or a ledger that cannot be written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ops.checks.control import fleet_mode, fleet_switch
+from ops.checks.sight import Sight, take_sight
+from ops.doors import Doors
+from ops.errors import DoorError, ResidueLeft
+from ops.ledger.store import LedgerUnavailable
+from ops.model.history import History
+from ops.model.mode import Mode, Switch
+from ops.transitions.approval import fence_seen
+from ops.transitions.conduct import Descent, descend
+from ops.transitions.lock import locked
+from ops.transitions.preflight import current_history
+from ops.transitions.progress import Progress
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """How the way down ended: what was rolled back, or that there was nothing to do."""
+
+    was: str
+    nothing_to_do: bool = False
+
+
+def rollback(doors: Doors, progress: Progress, how: Descent) -> Lowered:
+    """To proven paper and tripped. Raises ResidueLeft, naming each thing, if that could not be proven."""
+    with locked(doors, how.verb):
+        history = _history(doors)
+        sight = take_sight(doors, history, doors.fleet.look(), timedelta(hours=1))
+        was = _described(history, sight)
+        if _down_already(history, sight):
+            return Lowered(was, nothing_to_do=True)
+        progress.note(f"rolling back {doors.profile.system}: {was}")
+        history.epoch = max(history.epoch, fence_seen(sight))
+        if fleet_mode(sight) is not Mode.PAPER and history.stage == "paper":
+            history.stage = "live-unplanned"  # somebody flipped a host by hand: treat the live account as in force
+        residue = descend(doors, progress, how, history)
+        if residue:
+            raise ResidueLeft(
+                f"{doors.profile.system}: paper and tripped could NOT be proven everywhere", residue=residue
+            )
+        return Lowered(was)
+
+
+def _history(doors: Doors) -> History:
+    """A ledger that cannot be read stops nothing on the way down; the hosts' fences still tell the epoch."""
+    try:
+        return current_history(doors)
+    except (LedgerUnavailable, ValueError):
+        return History(doors.profile.system, stage="live-unknown")
+
+
+def _down_already(history: History, sight: Sight) -> bool:
+    """Proven paper and tripped, nothing interrupted, nothing unproven, nothing open at the venue."""
+    if history.live or history.interrupted or history.residue:
+        return False
+    if (fleet_mode(sight), fleet_switch(sight)) != (Mode.PAPER, Switch.TRIPPED):
+        return False
+    try:
+        return not sight.open_orders("paper")
+    except DoorError:
+        return False
+
+
+def _described(history: History, sight: Sight) -> str:
+    if history.interrupted:
+        left = history.interrupted[-1]
+        return (
+            f"{left.verb} {left.id}, interrupted {'at ' + left.intended[-1] if left.intended else 'at its beginning'}"
+        )
+    return f"stage {history.stage}, mode {fleet_mode(sight)}, switch {fleet_switch(sight)}"

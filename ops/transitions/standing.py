@@ -1,0 +1,97 @@
+"""Where a system stands: what the ledger says, what hosts and venue show, and where the two disagree."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, get_args
+
+from ops.checks.control import fleet_mode, fleet_switch
+from ops.checks.sight import Sight, take_sight
+from ops.doors import Doors
+from ops.errors import DoorError, InputError
+from ops.hosts.reply import Reply, loop_age_seconds, mode_reading, switch_state
+from ops.model.history import History
+from ops.model.mode import Mode, Switch
+from ops.model.profile import Slot
+from ops.transitions.preflight import current_history
+
+
+def stand(doors: Doors) -> dict[str, Any]:
+    """One document: stage, hosts, accounts, disagreements, and the sentence. Asks, changes nothing."""
+    history = current_history(doors)
+    sight = take_sight(doors, history, doors.fleet.look(), timedelta(hours=1))
+    disagreements = _disagreements(doors, sight, history)
+    document = {
+        "system": doors.profile.system,
+        "environment": doors.place.name,
+        "stage": history.stage,
+        "since": history.since,
+        "plan": history.plan,
+        "mode": str(fleet_mode(sight)),
+        "switch": str(fleet_switch(sight)),
+        "hosts": {host: _host(sight, reply) for host, reply in sight.replies.items()},
+        "accounts": {slot: _account(sight, slot) for slot in get_args(Slot)},
+        "interrupted": [f"{t.verb} {t.id}" for t in history.interrupted],
+        "residue": list(history.residue),
+        "disagreements": disagreements,
+    }
+    return {**document, "sentence": _sentence(doors, sight, history, disagreements)}
+
+
+def _host(sight: Sight, reply: Reply) -> dict[str, str]:
+    reading = mode_reading(reply.look, sight.profile)
+    loaded = (reply.look.get("loaded") or {}).get("variables") or {}
+    age = loop_age_seconds(reply.look, sight.profile)
+    deadline = (reply.look.get("deadline") or {}).get("at", "")
+    return {
+        "declared": str(reading.declared),
+        "loaded": str(reading.loaded),
+        "observed": str(reading.observed),
+        "switch": str(switch_state(reply.look, sight.profile)),
+        "gate": "set" if reply.look.get("gate") else "not set" if reply.reached else "unknown",
+        "size": str(loaded.get(sight.profile.size.variable, "unknown")),
+        "loop_age_seconds": "unknown" if age is None else f"{age:.1f}",
+        "deadline": deadline,
+    }
+
+
+def _account(sight: Sight, slot: Slot) -> str:
+    try:
+        account, orders = sight.account(slot), sight.open_orders(slot)
+        held = ", ".join(f"{p.symbol} {p.qty}" for p in sight.positions(slot)) or "flat"
+    except DoorError as error:
+        return f"UNKNOWN: {error}"
+    except InputError:
+        return "no key yet"
+    halt = ", halted at the venue" if account.suspended else ""
+    return f"account {account.number}, {account.equity_usd} USD, {len(orders)} open orders, {held}{halt}"
+
+
+def _disagreements(doors: Doors, sight: Sight, history: History) -> list[str]:
+    """What must not be so: an interrupted transition, residue, or hosts that show another mode than the ledger says."""
+    found = [f"{t.verb} {t.id} was interrupted: invoke rollback brings it to a safe end" for t in history.interrupted]
+    found += [f"unproven since the last transition: {text}" for text in history.residue]
+    found += [f"{host} does not answer: {reply.error}" for host, reply in sight.replies.items() if not reply.look]
+    expected = Mode.LIVE if history.live else Mode.PAPER
+    mode = fleet_mode(sight)
+    if mode is not expected:
+        found.append(f"the ledger says {history.stage}, the hosts show mode {mode}")
+    if fleet_switch(sight) is Switch.UNKNOWN:
+        found.append("the switch is unknown or not the same on every host")
+    found += [f"{h}: its own deadline is running" for h, r in sight.replies.items() if r.look.get("deadline")]
+    return found
+
+
+def _sentence(doors: Doors, sight: Sight, history: History, disagreements: list[str]) -> str:
+    name = doors.profile.system
+    if disagreements:
+        return (
+            f"{name}: ledger and world do NOT agree ({len(disagreements)} points). Next: invoke rollback | invoke kill"
+        )
+    switch, hosts = fleet_switch(sight), len(sight.replies)
+    if history.live:
+        size = doors.profile.stage(history.stage).size_pct
+        nxt = "invoke rollback" if switch is Switch.ARMED else "invoke rearm | invoke rollback"
+        return f"{name} is LIVE at stage {history.stage} ({size} % size) and {switch} on {hosts} hosts since {history.since[11:19]}Z. Next: {nxt}"
+    nxt = "invoke go-live" if switch is Switch.ARMED else "invoke rearm | invoke go-live"
+    return f"{name} is on PAPER and {switch} on {hosts} hosts. Next: {nxt}"

@@ -1,0 +1,55 @@
+"""Writes what each host answered, one JSON line per event, to the file that INTERLOCK_EVENTS names.
+
+Only our module's own answer (`interlock`), never arguments, never another task's output: a secret has no way in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+name: interlock_jsonl
+type: stdout
+short_description: one JSON line per event for Interlock
+description: Events and typed answers; nothing is judged by printed text.
+"""
+
+
+class CallbackModule(CallbackBase):
+    """Replaces Ansible's printed output."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "interlock_jsonl"
+
+    def _write(self, event, **more):
+        with open(os.environ["INTERLOCK_EVENTS"], "a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"event": event, **more}) + "\n")
+
+    def _result(self, event, result):
+        answer = result._result.get("interlock")
+        text = "" if answer else str(result._result.get("msg", ""))[:500]
+        self._write(event, host=result._host.get_name(), task=result._task.get_name(), answer=answer, text=text)
+
+    def v2_runner_on_ok(self, result):
+        self._result("ok", result)
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        self._result("failed", result)
+
+    def v2_runner_on_unreachable(self, result):
+        self._result("unreachable", result)
+
+    def v2_runner_on_skipped(self, result):
+        self._result("skipped", result)
+
+    def v2_playbook_on_stats(self, stats):
+        self._write(
+            "stats",
+            processed=sorted(stats.processed),
+            dark=sorted(stats.dark),
+            failures=sorted(stats.failures),
+        )

@@ -1,0 +1,717 @@
+#!/usr/bin/python
+"""Everything Interlock ever does on a host, in one program of the standard library alone.
+
+It is the body of our Ansible module and, byte for byte, what the kill path runs or sends over OpenSSH:
+
+    (as an Ansible module)                       one parameter, `request`
+    interlock_host.py --stdin  < request.json    answers with one JSON document
+    interlock_host.py --watch  request.json      the host's own revert deadline, run by the service manager
+
+Operations: look, kill, trip, arm, flip, restart, rearm, disarm, drill. Those that change the host take its lock and compare
+the fence (transition, epoch): an older controller's late effect is refused. Going down (`kill`, `trip`) is never refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import hmac
+import http.client
+import json
+import os
+import re
+import socket
+import sqlite3
+import stat
+import sys
+import time
+import urllib.parse
+import xmlrpc.client
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+MEANS_RUNNING = ("RUNNING", "STARTING")
+ENV_KEY = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*\Z")
+ENV_VALUE = re.compile(rb"[!%&()*+,\-./0-9:;<=>?@A-Z\[\]^_a-z{|}~]*\Z")
+ENV_MAX_BYTES = 65536
+
+
+class HostRefused(Exception):
+    """The request may not be carried out: `code` for the machine, the text for the person."""
+
+    def __init__(self, code, text):
+        self.code = code
+        super().__init__(text)
+
+
+def now():
+    return datetime.now(timezone.utc)
+
+
+def utc(moment):
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def write_durably(path, data):
+    """Temp file beside it, fsync, rename, fsync of the folder: at every instant the old or the new file, whole, 0600."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    refuse_unwritable(path.parent)
+    temp = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        temp.unlink()
+    handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(temp, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temp.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def refuse_unwritable(folder):
+    """Root may write anywhere, so the mode bits are asked, not only the kernel."""
+    if not (folder.stat().st_mode & stat.S_IWUSR and os.access(folder, os.W_OK)):
+        raise HostRefused("read-only", f"the folder {folder} is read-only")
+
+
+def sync_folder(folder):
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_durably(path):
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+        sync_folder(path.parent)
+
+
+def read_json(path):
+    """The document, None if there is no file, {"unreadable": True} if it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {"unreadable": True}
+
+
+def env_values(data):
+    """(values, problems): the canonical subset only; problems carry the line and never a value."""
+    values, problems = {}, []
+    if data.startswith(b"\xef\xbb\xbf"):
+        problems.append({"line": 1, "text": "begins with a byte order mark"})
+        data = data[3:]
+    if data and not data.endswith(b"\n"):
+        problems.append({"line": data.count(b"\n") + 1, "text": "the last line has no line feed"})
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line or line.startswith(b"#"):
+            continue
+        key, sign, value = line.partition(b"=")
+        problem = line_problem(line, key, sign, value, values)
+        if problem:
+            problems.append({"line": number, "text": problem})
+        else:
+            values[key.decode()] = value.decode()
+    return values, problems
+
+
+def line_problem(line, key, sign, value, values):
+    if line.endswith(b"\r") or b"\r" in line:
+        return "has a carriage return (CRLF line end)"
+    if not sign:
+        return "is not KEY=value"
+    if key.startswith(b"export "):
+        return "begins with export"
+    if not ENV_KEY.match(key):
+        return "the key is not a plain ASCII name"
+    name = key.decode()
+    if name in values:
+        return f"{name} stands twice"
+    if value[:1] in (b'"', b"'") or value[-1:] in (b'"', b"'"):
+        return f"the value of {name} is quoted"
+    if b"#" in value:
+        return f"{name} has an inline comment"
+    if not ENV_VALUE.match(value):
+        return f"the value of {name} has a space or a character that readers disagree on"
+    return None
+
+
+def env_file(path):
+    """What the env file is: (facts without values, values). A file that cannot be trusted has problems."""
+    facts = {"path": str(path), "sha256": None, "mode": None, "problems": []}
+    try:
+        info = path.lstat()
+        facts["mode"] = format(stat.S_IMODE(info.st_mode), "04o")
+        facts["problems"] += file_problems(path, info)
+        if stat.S_ISLNK(info.st_mode):
+            return facts, {}
+        data = path.read_bytes()
+    except OSError as error:
+        facts["problems"].append({"line": None, "text": f"cannot be read: {error.strerror}"})
+        return facts, {}
+    facts["sha256"] = hashlib.sha256(data).hexdigest()
+    values, problems = env_values(data)
+    facts["problems"] += problems
+    return facts, values
+
+
+def file_problems(path, info):
+    texts = []
+    if stat.S_ISLNK(info.st_mode):
+        texts.append("is a symbolic link")
+    elif not stat.S_ISREG(info.st_mode):
+        texts.append("is not a plain file")
+    elif info.st_nlink != 1:
+        texts.append("has more than one hard link")
+    if info.st_uid != os.geteuid():
+        texts.append("belongs to another user")
+    if stat.S_IMODE(info.st_mode) & 0o077 and not stat.S_ISLNK(info.st_mode):
+        texts.append("may be read by others (mode wider than 0600)")
+    if info.st_size > ENV_MAX_BYTES:
+        texts.append("is larger than 64 KiB")
+    parent = path.parent.stat()
+    if parent.st_mode & 0o022:
+        texts.append("lies in a folder that others may write to")
+    if not parent.st_mode & stat.S_IWUSR:
+        texts.append("lies in a read-only folder")
+    return [{"line": None, "text": text} for text in texts]
+
+
+# --- the service manager ---------------------------------------------------------------------------------------------
+
+
+class UnixTransport(xmlrpc.client.Transport):
+    """XML-RPC over the unix socket of supervisord."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def make_connection(self, host):
+        connection = http.client.HTTPConnection("localhost", timeout=20)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(20)
+        connection.sock.connect(self.path)
+        return connection
+
+
+class Supervisord:
+    """A service under supervisord. Stop and start run the whole command again, so the env file is read anew."""
+
+    def __init__(self, setting):
+        self.name = setting["name"]
+        self.rpc = xmlrpc.client.ServerProxy("http://localhost", transport=UnixTransport(setting["socket"])).supervisor
+
+    def status(self):
+        """{"state", "pid"}; state is `unreachable` when the manager does not answer."""
+        try:
+            info = self.rpc.getProcessInfo(self.name)
+        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+            return {"state": "unreachable", "pid": None}
+        return {"state": info["statename"], "pid": info["pid"] or None}
+
+    def stop(self):
+        with contextlib.suppress(xmlrpc.client.Fault):  # not running is what we want
+            self.rpc.stopProcess(self.name, True)
+
+    def start(self):
+        self.rpc.startProcess(self.name, False)
+
+
+MANAGERS = {"supervisord": Supervisord}
+
+
+# --- the bot's own API -----------------------------------------------------------------------------------------------
+
+
+def call(base, method, path, seconds=2.0):
+    """(status, document). Raises OSError or ValueError when there is no typed answer."""
+    parts = urllib.parse.urlsplit(base)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=seconds)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read(1_000_000))
+    except http.client.HTTPException as error:
+        raise OSError(type(error).__name__) from None
+    finally:
+        connection.close()
+
+
+def readout(api, path):
+    try:
+        status, document = call(api["url"], "GET", path)
+    except (OSError, ValueError) as error:
+        return {"error": type(error).__name__}
+    return document if status == 200 and isinstance(document, dict) else {"error": f"HTTP {status}"}
+
+
+def api_verb(api, verb, reason):
+    method, path = api[verb].replace("{reason}", urllib.parse.quote(reason, safe="")).split(" ", 1)
+    try:
+        status, document = call(api["url"], method, path, 5.0)
+    except (OSError, ValueError) as error:
+        return {"ok": False, "error": type(error).__name__}
+    return {"ok": status == 200, "status": status, "answer": document}
+
+
+# --- what the host shows ---------------------------------------------------------------------------------------------
+
+
+class Host:
+    """One request's view of the host."""
+
+    def __init__(self, request):
+        self.request = request
+        self.root = Path(request["root"])
+        self.own = self.root / "interlock"
+        self.env_path = self.root / request["env_file"]
+        self.gate_path = self.root / request["gate_file"]
+        self.fence_path = self.own / "fence.json"
+        self.deadline_path = self.own / "deadline.json"
+        self.revert_path = self.own / "revert.env"
+        self.service = MANAGERS[request["service"]["manager"]](request["service"])
+        self.api = request["api"]
+
+    def fingerprint(self, value):
+        salt = self.request["salt"].encode()
+        return hmac.new(salt, value.encode(), hashlib.sha256).hexdigest()[:16]
+
+    def shown(self, values):
+        """The variables that may be shown, and fingerprints of the secret ones; nothing else leaves the host."""
+        watch = self.request["watch"]
+        return {
+            "variables": {name: values.get(name) for name in watch["shown"]},
+            "fingerprints": {n: self.fingerprint(values[n]) if values.get(n) else None for n in watch["secret"]},
+        }
+
+    def look(self):
+        facts, values = env_file(self.env_path)
+        known = {*self.request["watch"]["shown"], *self.request["watch"]["secret"]}
+        process = self.process()
+        environ = self.environ(process["pid"])
+        secrets = [v[n] for v in (values, environ) for n in self.request["watch"]["secret"] if len(v.get(n) or "") >= 8]
+        disk = os.statvfs(self.root)
+        return {
+            "at": utc(now()),
+            "env": {**facts, **self.shown(values), "unknown_keys": sorted(set(values) - known)},
+            "loaded": self.shown(environ) if process["pid"] else None,
+            "process": {**process, "listening": listening(process["pid"])},
+            "api": {name: readout(self.api, path) for name, path in self.api["readouts"].items()},
+            "gate": read_json(self.gate_path) if os.path.lexists(self.gate_path) else None,
+            "fence": read_json(self.fence_path),
+            "deadline": read_json(self.deadline_path),
+            "release_sha256": tree_sha256(self.root / self.request["release"]),
+            "disk": {"free_bytes": disk.f_bavail * disk.f_frsize, "free_inodes": disk.f_favail},
+            "secret_in_argv_pids": argv_holders(secrets),
+            **({"evidence": self.evidence(secrets)} if self.request.get("evidence") else {}),
+        }
+
+    def process(self):
+        status = self.service.status()
+        if status["state"] == "unreachable" and not processes_under(self.root):
+            status["state"] = "GONE"
+        pid = status["pid"]
+        return {**status, "started_at": started_at(pid) if pid else None}
+
+    def environ(self, pid):
+        try:
+            pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if pid else []
+        except OSError:
+            return {}
+        return dict(p.decode(errors="replace").split("=", 1) for p in pairs if b"=" in p)
+
+    def evidence(self, secrets):
+        """The bot's own records since an instant, read without the bot."""
+        wanted = self.request["evidence"]
+        result = {"log": log_evidence(self.root / wanted["log"]["path"], wanted, secrets)}
+        database = self.root / wanted["database"]
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=2)) as connection:
+                connection.row_factory = sqlite3.Row
+                for name, query in wanted["queries"].items():
+                    rows = connection.execute(query, {"since": wanted["since"]})
+                    result[name] = loop_days(rows) if name == "loops" else [dict(row) for row in rows]
+        except sqlite3.Error as error:
+            result["error"] = f"{database.name}: {error}"
+        return result
+
+
+def started_at(pid):
+    """The process's start in UTC text, from the kernel's own count of ticks since boot."""
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+        boot = time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
+        return utc(datetime.fromtimestamp(boot + ticks / os.sysconf("SC_CLK_TCK"), timezone.utc))
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def processes_under(folder):
+    """The processes that work in this folder: how to know that none runs when its manager does not answer."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                ours = b"interlock_host.py" in (entry / "cmdline").read_bytes()
+                if not ours and Path(os.readlink(entry / "cwd")).is_relative_to(folder):
+                    found.append(int(entry.name))
+    return found
+
+
+def listening(pid):
+    """The addresses on which the process listens, as `127.0.0.1:18411`; IPv6 ones as hex."""
+    try:
+        inodes = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")} if pid else set()
+    except OSError:
+        return []
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                    found.append(address(*fields[1].split(":")))
+    return sorted(found)
+
+
+def address(host, port):
+    name = socket.inet_ntoa(bytes.fromhex(host)[::-1]) if len(host) == 8 else f"[{host}]"
+    return f"{name}:{int(port, 16)}"
+
+
+def argv_holders(secrets):
+    """The processes in whose argument list a secret stands."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and secrets:
+            with contextlib.suppress(OSError):
+                line = (folder / "cmdline").read_bytes()
+                if any(secret.encode() in line for secret in secrets):
+                    found.append(int(folder.name))
+    return found
+
+
+def tree_sha256(folder):
+    """One digest over names and contents of a folder of code; None if there is no such folder."""
+    if not folder.is_dir():
+        return None
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        total.update(f"{path.relative_to(folder)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def log_evidence(path, wanted, secrets):
+    """Counts over the log since an instant, rotated files included; lines begin with their UTC time."""
+    seen = {"first_at": None, "last_at": None, "lines": 0, "exceptions": []}
+    for part in sorted(path.parent.glob(f"{path.name}*"), reverse=True):
+        with contextlib.suppress(OSError), part.open(errors="replace") as stream:
+            at = None
+            for line in stream:
+                at = line[:27] if line[:2] == "20" else at
+                if at is None or at < wanted["since"]:
+                    continue
+                seen["lines"] += 1
+                seen["first_at"], seen["last_at"] = seen["first_at"] or at, at
+                if any(phrase in line for phrase in wanted["log"]["exceptions"]):
+                    text = line.strip()[:160]
+                    for secret in secrets:
+                        text = text.replace(secret, "***")
+                    seen["exceptions"].append({"at": at, "text": text})
+    return seen
+
+
+def loop_days(rows):
+    """Loops by UTC day, since a real week has more rows than anyone should carry: count, errors, modes, gaps."""
+    days, last = {}, None
+    for row in rows:
+        day = days.setdefault(
+            row["at"][:10], {"loops": 0, "errors": 0, "modes": [], "gap_max_s": 0, "first_at": row["at"]}
+        )
+        at = datetime.fromisoformat(row["at"].replace("Z", "+00:00"))
+        if last is not None:
+            day["gap_max_s"] = max(day["gap_max_s"], int((at - last).total_seconds()))
+        last = at
+        day["loops"] += 1
+        day["errors"] += 1 if row["error"] else 0
+        day["last_at"] = row["at"]
+        if row["mode"] not in day["modes"]:
+            day["modes"].append(row["mode"])
+    return days
+
+
+# --- what can be done ------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def locked(host):
+    """The host's own lock: one change at a time, whoever sent it. Waits at most 30 s."""
+    host.own.mkdir(mode=0o700, exist_ok=True)
+    handle = os.open(host.own / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        until = time.monotonic() + 30
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise HostRefused("locked", "another change is under way on this host") from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)
+
+
+def take_fence(host):
+    """Raises the fence to this request's epoch; refuses one that is older than the host has seen."""
+    given, stored = host.request["fence"], read_json(host.fence_path) or {"epoch": 0}
+    if given["epoch"] < stored.get("epoch", 0) or (
+        given["epoch"] == stored["epoch"] and given["transition"] != stored["transition"]
+    ):
+        raise HostRefused("fenced", f"epoch {given['epoch']} is older than this host's {stored['epoch']}")
+    if given["epoch"] > stored["epoch"]:
+        write_durably(host.fence_path, json.dumps(given).encode())
+
+
+def match_fence(host):
+    given, stored = host.request["fence"], read_json(host.fence_path) or {}
+    if (given["transition"], given["epoch"]) != (stored.get("transition"), stored.get("epoch")) or stored.get(
+        "reverted"
+    ):
+        said = (
+            "went back by its own deadline" if stored.get("reverted") else f"is fenced for epoch {stored.get('epoch')}"
+        )
+        raise HostRefused("fenced", f"this host {said}")
+
+
+def trip(host, by):
+    """Gate first (it holds whatever happens next), then the bot's own switch; a bot that does not confirm is stopped."""
+    done = {}
+    try:
+        write_durably(host.gate_path, json.dumps({"by": by, "at": utc(now())}).encode())
+        done["gate"] = "set"
+    except (OSError, HostRefused) as error:
+        done["gate"] = f"NOT set: {error}"
+    done["api"] = api_verb(host.api, "trip", by)
+    if not done["api"]["ok"] and host.service.status()["state"] in MEANS_RUNNING:
+        host.service.stop()
+        done["service"] = host.service.status()["state"]
+    return done
+
+
+def op_look(host):
+    return {}
+
+
+def op_kill(host):
+    return trip(host, host.request["by"])
+
+
+def op_trip(host):
+    with locked(host):
+        take_fence(host)
+        return trip(host, host.request["by"])
+
+
+def op_arm(host):
+    """Keeps the present env file as the one to go back to, and sets the instant at which the host goes back alone."""
+    with locked(host):
+        match_fence(host)
+        until = now() + timedelta(seconds=host.request["deadline_seconds"])
+        write_durably(host.revert_path, host.env_path.read_bytes())
+        write_durably(host.deadline_path, json.dumps({**host.request["fence"], "at": utc(until)}).encode())
+        return {"until": utc(until)}
+
+
+def op_flip(host):
+    """The whole env file in one rename, only while halted and only if the file is still the one that was planned."""
+    with locked(host):
+        match_fence(host)
+        if not os.path.lexists(host.gate_path):
+            raise HostRefused("not-halted", "the gate is not set: an env file changes only while the bot is halted")
+        compare = host.request.get("compare_sha256")
+        facts, _ = env_file(host.env_path)
+        if compare and facts["sha256"] != compare:
+            raise HostRefused("changed", f"{host.env_path.name} is not the file that was planned: somebody changed it")
+        if facts["problems"] and compare:
+            raise HostRefused("unfit", f"{host.env_path.name}: {facts['problems'][0]['text']}")
+        remove_link(host.env_path)
+        write_durably(host.env_path, host.request["env_text"].encode())
+        return recreate(host)
+
+
+def remove_link(path):
+    """A rename would replace a link anyway; saying so keeps its target out of doubt."""
+    if path.is_symlink():
+        path.unlink()
+
+
+def op_restart(host):
+    with locked(host):
+        match_fence(host)
+        return recreate(host)
+
+
+def recreate(host):
+    """Stop and start, so that the process reads the env file anew; waits until its own loop has turned."""
+    host.service.stop()
+    host.service.start()
+    until = time.monotonic() + host.request["service"]["start_max_seconds"]
+    health = host.api["health"]
+    while time.monotonic() < until:
+        age = readout(host.api, health["path"]).get(health["field"])
+        if isinstance(age, (int, float)) and age <= health["age_max"]:
+            return {"service": host.service.status()["state"]}
+        time.sleep(0.05)
+    raise HostRefused("not-healthy", "the bot did not come up in time")
+
+
+def op_rearm(host):
+    """Lifts the halt only if nobody set it anew since: the gate and the bot's reason are still the expected ones."""
+    with locked(host):
+        match_fence(host)
+        gate = read_json(host.gate_path) if os.path.lexists(host.gate_path) else None
+        if gate is not None and gate.get("by") != host.request["by"]:
+            raise HostRefused("tripped-anew", f"the gate was set anew by {gate.get('by')}")
+        if read_json(host.deadline_path) is not None:
+            raise HostRefused("armed-deadline", "the host's own deadline is still running")
+        remove_durably(host.gate_path)
+        done = api_verb(host.api, "rearm", host.request["expected_reason"])
+        if not done["ok"]:
+            write_durably(host.gate_path, json.dumps({"by": host.request["by"], "at": utc(now())}).encode())
+            raise HostRefused("not-rearmed", f"the bot did not re-arm: {done.get('status') or done.get('error')}")
+        return done
+
+
+def op_disarm(host):
+    with locked(host):
+        match_fence(host)
+        remove_durably(host.deadline_path)
+        remove_durably(host.revert_path)
+        return {}
+
+
+def op_drill(host):
+    """Drives one control to its limit, on paper only, waits for what must follow, and puts the switch back."""
+    drill = host.request["drill"]
+    with locked(host):
+        before = switch_word(host)
+        refuse_drill(host, before)
+        method, path = drill["call"].split(" ", 1)
+        began = time.monotonic()
+        status, answer = call(host.api["url"], method, path, 10.0)
+        seen = before
+        while drill.get("until") and time.monotonic() - began < drill["within_seconds"]:
+            seen = switch_word(host)
+            if seen == drill["until"]:
+                break
+            time.sleep(0.05)
+        took = time.monotonic() - began
+        if before == "armed" and switch_word(host) == "tripped":
+            reason = readout(host.api, host.api["switch"]["path"]).get(host.api["switch"]["reason"], "")
+            api_verb(host.api, "rearm", reason)
+        return {"status": status, "answer": answer, "before": before, "seen": seen, "seconds": f"{took:.2f}"}
+
+
+def refuse_drill(host, before):
+    shown, setting = host.shown(host.environ(host.service.status()["pid"])), host.request["drill"]["paper"]
+    if host.request["drill"]["paper_only"] and any(shown["variables"].get(n) != v for n, v in setting.items()):
+        raise HostRefused("not-paper", "the process is not on paper: this drill runs on paper only")
+    if host.request["drill"].get("until") and before != "armed":
+        raise HostRefused(
+            "not-armed", f"the switch is {before}: a drill of a trigger needs an armed bot; re-arm it first"
+        )
+
+
+def switch_word(host):
+    setting = host.api["switch"]
+    return setting["words"].get(str(readout(host.api, setting["path"]).get(setting["field"])), "unknown")
+
+
+OPERATIONS = {
+    "look": op_look,
+    "kill": op_kill,
+    "trip": op_trip,
+    "arm": op_arm,
+    "flip": op_flip,
+    "restart": op_restart,
+    "rearm": op_rearm,
+    "disarm": op_disarm,
+    "drill": op_drill,
+}
+CHANGES = tuple(name for name in OPERATIONS if name != "look")
+
+
+def perform(request, check_mode=False):
+    """Carries out one request; the answer always has ok, changed and (unless it was a kill) a fresh look."""
+    host = Host(request)
+    op = request["op"]
+    answer = {"host": request["host"], "op": op, "ok": True, "changed": False, "error": None, "done": {}}
+    try:
+        if op in CHANGES and not check_mode:
+            answer["done"] = OPERATIONS[op](host)
+            answer["changed"] = True
+        answer["look"] = host.look()
+    except HostRefused as error:
+        answer.update(ok=False, error={"code": error.code, "text": str(error)}, look=host.look())
+    except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
+        answer.update(ok=False, error={"code": "broken", "text": f"{type(error).__name__}: {error}"})
+        with contextlib.suppress(OSError):
+            answer["look"] = host.look()
+    return answer
+
+
+def watch(path):
+    """The host's own deadline: when it has passed without a commit, the host goes back to paper + tripped by itself."""
+    host = Host(json.loads(Path(path).read_text()))
+    while True:
+        deadline = read_json(host.deadline_path)
+        if deadline and (deadline.get("unreadable") or utc(now()) >= deadline["at"]):
+            with contextlib.suppress(HostRefused), locked(host):
+                if read_json(host.deadline_path) == deadline:
+                    revert(host, deadline)
+        time.sleep(0.5)
+
+
+def revert(host, deadline):
+    trip(host, f"deadline-{deadline.get('transition', 'unreadable')}")
+    fence = read_json(host.fence_path) or {"transition": "deadline", "epoch": 0}
+    write_durably(host.fence_path, json.dumps({**fence, "reverted": True}).encode())
+    if host.revert_path.exists():
+        write_durably(host.env_path, host.revert_path.read_bytes())
+    with contextlib.suppress(HostRefused):
+        recreate(host)
+    write_durably(host.own / "deadline-fired.json", json.dumps({**deadline, "fired_at": utc(now())}).encode())
+    remove_durably(host.deadline_path)
+
+
+def main():
+    if sys.argv[1:] == ["--stdin"]:
+        json.dump(perform(json.load(sys.stdin)), sys.stdout)
+        return
+    if sys.argv[1:2] == ["--watch"]:
+        watch(sys.argv[2])
+    # Imported late: on the kill path there is no Ansible, and nothing here may need it.
+    from ansible.module_utils.basic import AnsibleModule  # noqa: PLC0415
+
+    module = AnsibleModule({"request": {"type": "str", "required": True, "no_log": True}}, supports_check_mode=True)
+    answer = perform(json.loads(module.params["request"]), module.check_mode)
+    module.exit_json(changed=answer["changed"], failed=not answer["ok"], interlock=answer)
+
+
+if __name__ == "__main__":
+    main()
