@@ -49,6 +49,7 @@ def coverage(env: str = "", system: str = "", json: bool = False) -> Told:
         f"{profile.system}: {entries - len(missing)} of {entries} requirements are answered; {said}",
         document=document,
         code=REFUSED if missing else DONE,
+        bare=True,
     )
 
 

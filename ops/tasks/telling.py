@@ -17,12 +17,16 @@ DONE, FAULT, BAD_INPUT, REFUSED, WAITING, SAFE_FAILURE, RESIDUE = range(7)
 
 @dataclass(frozen=True)
 class Told:
-    """What a task says: lines for people, a document for `--json`, the one sentence, the exit code."""
+    """What a task says: lines for people, a document for `--json`, the one sentence, the exit code.
+
+    `bare` leaves code and sentence out of the document, where its shape is a contract of its own.
+    """
 
     sentence: str
     lines: Sequence[str] = ()
     document: Mapping[str, Any] = field(default_factory=dict)
     code: int = DONE
+    bare: bool = False
 
 
 Body = Callable[..., Told]
@@ -104,7 +108,8 @@ def _where(error: BaseException) -> str:
 
 def _say(told: Told, wants_json: bool) -> None:
     if wants_json:
-        print(json.dumps({**told.document, "exit_code": told.code, "sentence": told.sentence}, default=str))
+        more = {} if told.bare else {"exit_code": told.code, "sentence": told.sentence}
+        print(json.dumps({**told.document, **more}, default=str))
         return
     for line in told.lines:
         print(line)

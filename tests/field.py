@@ -1,0 +1,152 @@
+"""A sandbox of its own for a test: own ports, own inventory copy, own state; driven through the real command line.
+
+Its oracles are the venue's order log and the hosts' files and processes, never what Interlock says of itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PORTS_IN_INVENTORY = re.compile(r"\b184(\d\d)\b")
+
+
+@dataclass(frozen=True)
+class Done:
+    """One command's end."""
+
+    code: int
+    out: str
+
+    @property
+    def last(self) -> str:
+        """The one sentence."""
+        return self.out.strip().splitlines()[-1] if self.out.strip() else ""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The answer of `--json`: the last line that is a document."""
+        return json.loads(self.last)
+
+
+class Field:
+    """One isolated sandbox."""
+
+    def __init__(self, folder: Path) -> None:
+        self.inventory, self.state_root = folder / "inventory", folder / "state"
+        self.state = self.state_root / "sandbox"
+        self.base = free_base()
+        shutil.copytree(ROOT / "inventory", self.inventory)
+        for path in self.inventory.rglob("*.yml"):
+            path.write_text(PORTS_IN_INVENTORY.sub(lambda m: str(self.base + int(m[1])), path.read_text()))
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the commands see."""
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("INTERLOCK_", "INVOKE_", "ANSIBLE_"))}
+        return {**keep, "INTERLOCK_INVENTORY": str(self.inventory), "INTERLOCK_STATE": str(self.state_root)}
+
+    @property
+    def profile(self) -> Path:
+        """The system's profile."""
+        return self.inventory / "sandbox" / "systems" / "alpaca-bot.yml"
+
+    def invoke(self, *words: str, seconds: float = 150, environ: Mapping[str, str] | None = None) -> Done:
+        """Runs one `invoke` command to its end, without a terminal."""
+        done = subprocess.run(
+            self.command(*words), cwd=ROOT, env={**self.environ, **(environ or {})}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout)
+
+    def ask(self, *words: str) -> dict[str, Any]:
+        """The document of a command that reads."""
+        return self.invoke(*words, "--json").document
+
+    def spawn(self, *words: str) -> subprocess.Popen[str]:
+        """Starts a command and leaves it running, in a process group of its own."""
+        return subprocess.Popen(
+            self.command(*words), cwd=ROOT, env=self.environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def command(self, *words: str) -> list[str]:
+        """The command line: Invoke as its own module, so that no console script must be on PATH."""
+        return [sys.executable, "-m", "invoke", *words]
+
+    def orders(self, environment: str = "", event: str = "") -> list[dict[str, Any]]:
+        """The venue's order log: the ground truth."""
+        path = self.state / "world" / "orders.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [r for r in rows if environment in ("", r["environment"]) and event in ("", r["event"])]
+
+    def root(self, host: str) -> Path:
+        """A managed host's folder."""
+        return self.state / "hosts" / host
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Every record so far."""
+        return self.ask("ledger.show", "--env=sandbox", "--last=100000")["records"]
+
+    def close(self) -> None:
+        """Ends what it started."""
+        self.invoke("sandbox.down", "--wipe")
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Field]:
+    """A field that is closed whatever happens."""
+    field = Field(folder)
+    try:
+        yield field
+    finally:
+        field.close()
+
+
+def kill_group(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
+    """Ends a spawned command alone, as a crash of the controller would: what it started elsewhere lives on."""
+    os.kill(process.pid, number)
+    process.wait(timeout=30)
+    if process.stdout:
+        process.stdout.close()
+
+
+def awaited(condition: Callable[[], bool], seconds: float = 30.0, what: str = "the condition") -> None:
+    """Returns as soon as it holds; fails the test when the time is up."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"{what} did not come true within {seconds} s"
+        time.sleep(0.05)
+
+
+def free_base() -> int:
+    """The first of twenty ports that are all free on loopback."""
+    for _ in range(200):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            base = probe.getsockname()[1] // 20 * 20
+        if base > 2000 and all(_free(base + offset) for offset in range(20)):
+            return base
+    raise RuntimeError("no twenty free ports in a row")
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
