@@ -52,6 +52,7 @@ def _execute(command: list[str], folder: Path) -> subprocess.CompletedProcess[st
         return subprocess.run(
             command, env=_environ(folder), stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=RUN_MAX_SECONDS, check=False, cwd=PLAYBOOKS,
+            start_new_session=True,  # the operator's Ctrl-C reaches Interlock only, which lets the step finish
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, -1, "", f"no end within {RUN_MAX_SECONDS} s")

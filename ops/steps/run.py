@@ -24,7 +24,7 @@ class Run:
     stage_to: str
     size_pct: int
     planned_env: Mapping[str, str] | None = None
-    kill_mark: int = 0
+    halt_mark: int = 0
     adopter: str = ""
     flatten: bool = False
     done: dict[str, Mapping[str, Any]] = field(default_factory=dict)

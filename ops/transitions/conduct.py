@@ -12,7 +12,8 @@ from ops.model.history import History, Transition
 from ops.model.plan import Plan
 from ops.model.profile import Slot
 from ops.steps.run import Run
-from ops.transitions.engine import Engine, kill_mark
+from ops.transitions.engine import Engine
+from ops.transitions.halt import halt_mark
 from ops.transitions.kernel import next_epoch
 from ops.transitions.preflight import current_history
 from ops.transitions.progress import Progress
@@ -78,7 +79,7 @@ def _may_be_live(history: History) -> bool:
 def _new_run(doors: Doors, history: History, verb: str, slot_to: Slot, stage_to: str, size: int) -> Run:
     return Run(
         doors, doors.new_id(), verb, next_epoch(history), "live" if history.live else "paper", slot_to, stage_to, size,
-        kill_mark=kill_mark(doors),
+        halt_mark=halt_mark(doors),
     )  # fmt: skip
 
 

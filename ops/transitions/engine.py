@@ -17,6 +17,7 @@ from ops.model.plan import Plan
 from ops.model.step import Ended
 from ops.steps.run import Run
 from ops.transitions import proofs
+from ops.transitions.halt import halt_mark
 from ops.transitions.kernel import Next, decide
 from ops.transitions.paths import PATHS, Move
 from ops.transitions.progress import Progress
@@ -104,8 +105,8 @@ class Engine:
             self._residue.append("the ledger could not be written")
 
     def _halt_asked(self, run: Run) -> str:
-        """A signal to this process, or a kill since the transition was opened."""
-        return "a kill came in" if kill_mark(self._doors) > run.kill_mark else self._halt
+        """A signal to this process, or a mark left since the transition was opened."""
+        return "somebody killed or rolled back meanwhile" if halt_mark(self._doors) > run.halt_mark else self._halt
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -121,14 +122,6 @@ class Engine:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def kill_mark(doors: Doors) -> int:
-    """The number that the newest kill left for this system; 0 if there was none."""
-    try:
-        return int((doors.place.state / "kill" / f"{doors.profile.system}.mark").read_text())
-    except (OSError, ValueError):
-        return 0
 
 
 def _where(error: BaseException) -> str:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from ops.checks.control import fleet_mode, fleet_switch
 from ops.checks.sight import Sight, take_sight
 from ops.doors import Doors
-from ops.errors import DoorError, ResidueLeft
+from ops.errors import DoorError, LockHeld, ResidueLeft
 from ops.ledger.store import LedgerUnavailable
 from ops.model.history import History
 from ops.model.mode import Mode, Switch
 from ops.transitions.approval import fence_seen
 from ops.transitions.conduct import Descent, descend
+from ops.transitions.halt import ask_to_halt
 from ops.transitions.lock import locked
 from ops.transitions.preflight import current_history
 from ops.transitions.progress import Progress
+
+
+LOCK_WAIT_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Lowered:
 
 def rollback(doors: Doors, progress: Progress, how: Descent) -> Lowered:
     """To proven paper and tripped. Raises ResidueLeft, naming each thing, if that could not be proven."""
-    with locked(doors, how.verb):
+    with _held(doors, how.verb, progress):
         history = _history(doors)
         sight = take_sight(doors, history, doors.fleet.look(), timedelta(hours=1))
         was = _described(history, sight)
@@ -45,6 +51,31 @@ def rollback(doors: Doors, progress: Progress, how: Descent) -> Lowered:
                 f"{doors.profile.system}: paper and tripped could NOT be proven everywhere", residue=residue
             )
         return Lowered(was)
+
+
+@contextmanager
+def _held(doors: Doors, verb: str, progress: Progress) -> Iterator[None]:
+    """The lock if it can be had; a transition that holds it is asked to halt, which makes it go back by itself.
+
+    The way down never waits for ever: after a while it goes on without the lock, and the hosts' fence keeps the other
+    transition's late effects out.
+    """
+    until, asked = doors.monotonic() + LOCK_WAIT_SECONDS, False
+    while True:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(doors, verb))
+            except LockHeld as error:
+                if not asked:
+                    progress.note(f"{error.problem}: asking it to halt")
+                    ask_to_halt(doors)
+                    asked = True
+                if doors.monotonic() < until:
+                    doors.pause(0.25)
+                    continue
+                progress.note("the lock is still held: going on without it, above its fence")
+            yield
+            return
 
 
 def _history(doors: Doors) -> History:
