@@ -17,7 +17,7 @@ ANSWERS = ("check", "action", "drill", "attestation", "document")
 
 @dataclass(frozen=True)
 class Entry:
-    """One requirement: its id, the seed's line, what it asks, when, whether it blocks, and the probes that answer it."""
+    """One requirement: its id, the seed's line, what it asks, when, whether it blocks, the probes that answer it."""
 
     id: str
     line: int

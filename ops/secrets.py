@@ -45,7 +45,7 @@ def fingerprint(value: str, salt: str) -> str:
 
 
 class Secrets:
-    """A folder of secrets: `<name>.env` (KEY=, SECRET=), `<name>.pending.env`, `<name>.previous.env`, `<name>.token`."""
+    """A folder of secrets: `<name>.env` (KEY=, SECRET=), the same `.pending` and `.previous`, and `<name>.token`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -96,8 +96,8 @@ class Secrets:
     def promote(self, name: str) -> None:
         """The pending pair becomes current, the current one previous."""
         if self.has(name):
-            os.replace(self.path(name), self.path(name, "previous"))
-        os.replace(self.path(name, "pending"), self.path(name))
+            self.path(name).replace(self.path(name, "previous"))
+        self.path(name, "pending").replace(self.path(name))
 
     @staticmethod
     def store(path: Path, text: str) -> None:
@@ -108,7 +108,7 @@ class Secrets:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temp, path)
+        temp.replace(path)
 
     def _read(self, path: Path) -> str:
         try:

@@ -43,7 +43,10 @@ def sign(text: str, namespace: str, key: Path) -> str:
 
 
 def verify(text: str, namespace: str, person: str, armored: str, signers: Path, at: datetime) -> tuple[str, str]:
-    """(the key's fingerprint, "") if the person signed exactly this text in this namespace at `at`; ("", why) if not."""
+    """(the key's fingerprint, "") if the person signed exactly this text in this namespace at `at`.
+
+    ("", why) if not.
+    """
     if len(armored) > SIGNATURE_MAX_BYTES or armored.count("-----BEGIN SSH SIGNATURE-----") != 1:
         return "", "this is not one SSH signature"
     if not signers.is_file() or signers.is_symlink():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +24,8 @@ def ask(
 ) -> tuple[int, Any]:
     """(HTTP status, parsed JSON or None for an empty body). Redirects are not followed. Raises NoAnswer.
 
-    `seconds` bounds the whole exchange, not each read: a peer that drips bytes cannot hold a kill.
+    `seconds` bounds the whole exchange, not each read: a peer that drips bytes cannot hold a kill. The head is read inside
+    the standard library, so a timer hangs up on a peer that drips that.
     """
     until = time.monotonic() + seconds
     parts = urlsplit(url)
@@ -31,6 +34,9 @@ def ask(
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     data = None if body is None else json.dumps(body).encode()
     kinds = {} if data is None else {"Content-Type": "application/json"}
+    timer = threading.Timer(seconds, _hang_up, (connection,))
+    timer.daemon = True
+    timer.start()
     try:
         connection.request(method, target, data, {**kinds, **(headers or {})})
         answer = connection.getresponse()
@@ -38,7 +44,14 @@ def ask(
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(type(error).__name__) from None
     finally:
+        timer.cancel()
         connection.close()
+
+
+def _hang_up(connection: http.client.HTTPConnection) -> None:
+    with contextlib.suppress(OSError):
+        if isinstance(connection.sock, socket.socket):
+            connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _read(answer: http.client.HTTPResponse, connection: http.client.HTTPConnection, until: float) -> bytes:

@@ -72,7 +72,10 @@ def _edge_gap_seconds(day: str, seen: Mapping[str, Any], days: Sequence[str]) ->
 
 
 def reconcile(sight: Sight, params: Params) -> Finding:
-    """Fills at the venue equal the bots' records in quantity and price; with scope `all`, open orders and positions too."""
+    """Fills at the venue equal the bots' records in quantity and price.
+
+    With scope `all`, open orders and positions too.
+    """
     internal = sight.rows("fills")
     if internal is None:
         return sight.finding("reconcile", None, "the bots' records cannot be read", "no difference")

@@ -35,24 +35,23 @@ def run_playbook(
 ) -> dict[str, Reply]:
     """One playbook, one task, one round trip per host. Every host asked for is in the answer: one that did not report
     is dark, since a play that matches no host exits 0. Raises HostError if Ansible itself could not run."""
-    with _run_folder() as folder:
-        for host, request in requests.items():
-            _write_private(folder / "requests" / f"{host}.json", json.dumps(request))
-        _write_private(folder / "vars.json", json.dumps({"interlock_requests": str(folder / "requests")}))
+    with tempfile.TemporaryDirectory(prefix="interlock-run-") as name, _in_memory(json.dumps(requests)) as handle:
+        folder = Path(name)
         command = [
-            program("ansible-playbook"), "-i", str(inventory), "-e", f"@{folder / 'vars.json'}",
-            "--limit", ",".join(requests), *(["--check"] if check else []), str(PLAYBOOKS / playbook),
+            program("ansible-playbook"), "-i", str(inventory), "--limit", ",".join(requests),
+            *(["--check"] if check else []), str(PLAYBOOKS / playbook),
         ]  # fmt: skip
-        done = _execute(command, folder)
+        done = _execute(command, folder, handle)
         return _replies(folder / "events.jsonl", requests, done)
 
 
-def _execute(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def _execute(command: list[str], folder: Path, handle: int) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            command, env=_environ(folder), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            command, env=_environ(folder, handle), stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=RUN_MAX_SECONDS, check=False, cwd=PLAYBOOKS,
-            start_new_session=True,  # the operator's Ctrl-C reaches Interlock only, which lets the step finish
+            # A session of its own: the operator's Ctrl-C reaches Interlock alone, which lets the step finish.
+            pass_fds=[handle], start_new_session=True,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, -1, "", f"no end within {RUN_MAX_SECONDS} s")
@@ -78,23 +77,19 @@ def _last_words(done: subprocess.CompletedProcess[str]) -> str:
     return " / ".join(lines[-3:])[:400] or "it said nothing"
 
 
-def _write_private(path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(text)
-
-
 @contextmanager
-def _run_folder() -> Iterator[Path]:
-    """A 0700 folder for one run, gone afterwards. Secrets lie in it as 0600 files, never in argv or environment."""
-    folder = Path(tempfile.mkdtemp(prefix="interlock-run-"))
+def _in_memory(text: str) -> Iterator[int]:
+    """A file in memory that only this process and the Ansible it starts can open. Secrets in it never touch a disk,
+    stand in no argument list and no environment, and are gone when the last of the two is, however it ends."""
+    handle = os.memfd_create("interlock-requests", 0)
     try:
-        yield folder
+        os.write(handle, text.encode())
+        yield handle
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
 
 
-def _environ(folder: Path) -> dict[str, str]:
+def _environ(folder: Path, handle: int) -> dict[str, str]:
     """A clean environment: nothing that an operator's shell exported can change what a playbook does."""
     keep = {
         key: os.environ[key] for key in ("PATH", "HOME", "LANG", "LC_ALL", "SSH_AUTH_SOCK", "USER") if key in os.environ
@@ -103,7 +98,9 @@ def _environ(folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         **keep,
         "INTERLOCK_EVENTS": str(folder / "events.jsonl"),
+        "INTERLOCK_REQUESTS": str(handle),
         "ANSIBLE_LIBRARY": str(PLAYBOOKS / "library"),
+        "ANSIBLE_LOOKUP_PLUGINS": str(PLAYBOOKS / "lookup_plugins"),
         "ANSIBLE_CALLBACK_PLUGINS": str(PLAYBOOKS / "callback_plugins"),
         "ANSIBLE_STDOUT_CALLBACK": "interlock_jsonl",
         "ANSIBLE_CONFIG": str(PLAYBOOKS / "ansible.cfg"),

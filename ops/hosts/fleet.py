@@ -124,11 +124,15 @@ class Fleet:
                 "field": profile.health.readout.field,
                 "age_max": profile.health.loop_age_max_seconds,
             },
-            "switch": {"path": profile.switch.readout.path, "field": profile.switch.readout.field,
-                       "reason": profile.switch.reason_field, "words": {w: str(s) for w, s in profile.switch.words.items()}},
+            "switch": {
+                "path": profile.switch.readout.path,
+                "field": profile.switch.readout.field,
+                "reason": profile.switch.reason_field,
+                "words": {word: str(state) for word, state in profile.switch.words.items()},
+            },
             "trip": profile.switch.trip,
             "rearm": profile.switch.rearm,
-        }  # fmt: skip
+        }
 
     def _evidence(self, since: datetime, mode: str) -> dict[str, Any]:
         records = self.profile.records

@@ -34,9 +34,10 @@ class AlpacaBrake:
         if self._ask("GET", "/account/configurations", dict).get("suspend_trade") is not True:
             raise VenueSilent("suspend_trade does not read back as set")
 
-    def cancel_all(self) -> None:
-        """Asks; the venue cancels when it does."""
-        self._ask("DELETE", "/orders", list)
+    def cancel_all(self) -> list[str]:
+        """Asks; the venue cancels when it does. The ids that it took on: its answer knows orders that a list may hide."""
+        rows = self._ask("DELETE", "/orders", list)
+        return [str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row]
 
     def account(self) -> str:
         """The account number behind the key."""
@@ -50,9 +51,10 @@ class AlpacaBrake:
             raise VenueSilent("the list of orders has an unknown shape")
         return [row for row in rows if row["status"] not in CLOSED]
 
-    def order_status(self, order: str) -> str:
-        """The status of one order, looked up by its id."""
-        return str(self._ask("GET", f"/orders/{order}", dict).get("status"))
+    def order(self, order: str) -> Mapping[str, Any]:
+        """One order, looked up by its id."""
+        row: Mapping[str, Any] = self._ask("GET", f"/orders/{order}", dict)
+        return row
 
     def positions(self) -> Sequence[str]:
         """Each position as `AAPL 1.5`."""

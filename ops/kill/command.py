@@ -1,4 +1,7 @@
-"""`interlock-kill`: the kill without Invoke in front of it. `invoke kill` says the same words through the same functions."""
+"""`interlock-kill`: the kill without Invoke in front of it.
+
+`invoke kill` says the same words through the same functions.
+"""
 
 from __future__ import annotations
 
@@ -48,14 +51,22 @@ def table(end: KillEnd) -> list[str]:
             held = "UNKNOWN" if venue.positions is None else ", ".join(venue.positions) or "flat"
             halt = "venue halt set" if venue.suspended else "venue halt UNKNOWN"
             lines.append(
-                f"{system.system:<20} {venue.slot:<10} {venue.state} ({venue.named} orders seen), {halt}, positions: {held}"
+                f"{system.system:<20} {venue.slot:<10} {venue.state} ({venue.named} orders seen), {halt}, "
+                f"positions: {held}"
             )
             lines += [f"{'':<31} not ours, cancelled with the rest: {order}" for order in venue.foreign]
     lines += [f"RESIDUE {text}" for text in end.residue]
     names = ", ".join(system.system for system in end.systems) or "nothing"
     where = f"recorded in {end.recorded}"
+    took = f"{end.seconds:.1f} s, {where}"
     if end.residue:
-        return [*lines, f"{names}: NOT proven stopped, {len(end.residue)} things are UNKNOWN or open ({end.seconds:.1f} s, {where}). "
-                "Use the venue's dashboard now, then run kill again"]  # fmt: skip
-    return [*lines, f"{names}: every bot tripped and zero open orders proven on every account in {end.seconds:.1f} s ({where}). "
-            "Next: invoke status | invoke rollback | invoke rearm"]  # fmt: skip
+        sentence = (
+            f"{names}: NOT proven stopped, {len(end.residue)} things are UNKNOWN or open ({took}). "
+            "Use the venue's dashboard now, then run kill again"
+        )
+    else:
+        sentence = (
+            f"{names}: every bot tripped and zero open orders proven on every account ({took}). "
+            "Next: invoke status | invoke rollback | invoke rearm"
+        )
+    return [*lines, sentence]

@@ -27,7 +27,10 @@ class HostEnd:
 
 
 def trip_host(target: HostTarget, program: str, kill: str) -> HostEnd:
-    """Gate, then the bot's own switch; a bot that does not confirm is stopped. Proven by the look in the same answer."""
+    """Gate, then the bot's own switch.
+
+    A bot that does not confirm is stopped. Proven by the look in the same answer.
+    """
     request = {**target.request, "op": "kill", "by": f"kill-{kill}"}
     try:
         done = subprocess.run(

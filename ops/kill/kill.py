@@ -1,4 +1,7 @@
-"""All brakes of all systems at once, each with its own deadline; then the record. Never reports what it has not seen."""
+"""All brakes of all systems at once, each with its own deadline.
+
+Then the record. Never reports what it has not seen.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,9 @@ class SystemEnd:
         """Everything that is not proven stopped."""
         found = [f"{self.system} {h.host}: {h.problem or 'not proven tripped'}" for h in self.hosts if not h.tripped]
         for venue in self.venues:
-            if not venue.verified:
-                what = [*venue.problems, *(f"still open: {order}" for order in venue.left)]
-                found += [f"{self.system} {venue.slot} account: {text}" for text in what or ["UNKNOWN"]]
+            what = [*venue.problems, *(f"still open: {order}" for order in venue.left)]
+            what = what or ([] if venue.verified else ["UNKNOWN"])
+            found += [f"{self.system} {venue.slot} account: {text}" for text in what]
         return found
 
 
@@ -110,7 +113,10 @@ def _all(futures: Sequence[Future[Any]]) -> tuple[Any, ...]:
 
 
 def _record(state: Path, actor: str, reason: str, end: KillEnd) -> str:
-    """In the ledger; if that cannot be written, in a spool that the next command takes into the ledger; else nowhere."""
+    """In the ledger.
+
+    If that cannot be written, in a spool that the next command takes into the ledger; else nowhere.
+    """
     rows = [{"system": s.system, "kill": end.kill, "reason": reason, "residue": s.residue} for s in end.systems]
     try:
         ledger = Ledger(state / "ledger.sqlite", actor, lambda: datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""What kill aims at: one flat file per system, written whenever Interlock opens the system, read without its inventory."""
+"""What kill aims at: one flat file per system, written whenever the system is opened, read without its inventory."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""One venue account brought to zero open orders, and proven: two consecutive clean reads, each order looked up by name."""
+"""One venue account brought to zero open orders: proven by two clean reads, and by each order's own state."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,9 +51,7 @@ def stop_venue(target: VenueTarget) -> VenueEnd:
         end.problems.append(f"no usable key: {error.text() if isinstance(error, InputError) else error}")
         return end
     end.sent = True
-    orders = _to_zero(brake, target, end)
-    if end.verified:
-        _look_up_each(brake, orders, end)
+    _to_zero(brake, target, end)
     _last_reads(brake, target, end)
     return end
 
@@ -63,31 +62,29 @@ def _brake(target: VenueTarget) -> AlpacaBrake:
     return {"alpaca": AlpacaBrake}[target.kind](target.endpoint, key, secret)
 
 
-def _to_zero(brake: AlpacaBrake, target: VenueTarget, end: VenueEnd) -> Mapping[str, Mapping[str, Any]]:
+def _to_zero(brake: AlpacaBrake, target: VenueTarget, end: VenueEnd) -> None:
     """Every path is tried again until the deadline: what fails once (a 429, a time-out) may work the next time."""
     until, again = time.monotonic() + VENUE_MAX_SECONDS, 0.0
     proof, orders = ZeroProof(), {}
-    while not proof.proven and time.monotonic() < until:
+    while not (proof.proven and end.suspended) and time.monotonic() < until:
+        if time.monotonic() >= again:
+            _suspend(brake, end)
+            _cancel(brake, end, orders)
+            again = time.monotonic() + CANCEL_AGAIN_SECONDS
         try:
-            if time.monotonic() >= again:
-                again = time.monotonic() + CANCEL_AGAIN_SECONDS
-                _suspend(brake, end)
-                brake.cancel_all()
-                end.acknowledged = True
             newest, oldest = brake.open_orders(True), brake.open_orders(False)
             orders.update({row["id"]: row for row in (*newest, *oldest)})
             proof = proof.read({row["id"] for row in newest}, {row["id"] for row in oldest})
+            proof = _look_up_each(brake, orders, proof) if proof.clean_reads else proof
         except VenueSilent as error:
             proof = proof.failed(str(error))
-        if not proof.proven:
-            time.sleep(READ_EVERY_SECONDS)
+        time.sleep(0 if proof.proven and end.suspended else READ_EVERY_SECONDS)
     end.verified, end.named = proof.proven, len(orders)
     own = target.order_prefixes
     end.foreign = [_told(row) for row in orders.values() if not str(row.get("client_order_id")).startswith(own)]
     if not proof.proven:
-        end.left = [_told(orders[order]) for order in sorted(proof.left or ())]
+        end.left = [f"{_told(orders[o])} ({orders[o].get('status')})" for o in sorted(proof.left or ())]
         end.problems.append(f"zero open orders not proven within {VENUE_MAX_SECONDS:.0f} s: {proof.problem}")
-    return orders
 
 
 def _suspend(brake: AlpacaBrake, end: VenueEnd) -> None:
@@ -100,25 +97,34 @@ def _suspend(brake: AlpacaBrake, end: VenueEnd) -> None:
             end.problems = [*[p for p in end.problems if not p.startswith("suspend")], f"suspend_trade: {error}"]
 
 
-def _look_up_each(brake: AlpacaBrake, orders: Mapping[str, Mapping[str, Any]], end: VenueEnd) -> None:
-    """A list that hides an order does not hide it from its own id."""
+def _cancel(brake: AlpacaBrake, end: VenueEnd, orders: dict[str, Mapping[str, Any]]) -> None:
+    """A lost answer must not keep us from looking."""
+    with contextlib.suppress(VenueSilent):
+        for order in brake.cancel_all():
+            orders.setdefault(order, {"id": order})
+        end.acknowledged = True
+
+
+def _look_up_each(brake: AlpacaBrake, orders: dict[str, Mapping[str, Any]], proof: ZeroProof) -> ZeroProof:
+    """A list that hides an order does not hide it from its own id; one that has ended is not asked for again."""
     for order, row in orders.items():
-        try:
-            status = brake.order_status(order)
-        except VenueSilent as error:
-            status = f"UNKNOWN ({error})"
-        if status not in CLOSED:
-            end.verified = False
-            end.left.append(f"{_told(row)} is {status}")
+        if row.get("status") not in CLOSED:
+            orders[order] = brake.order(order)
+    still = frozenset(order for order, row in orders.items() if row.get("status") not in CLOSED)
+    return ZeroProof(0, still, f"{len(still)} orders that the list does not show have not ended") if still else proof
 
 
 def _last_reads(brake: AlpacaBrake, target: VenueTarget, end: VenueEnd) -> None:
     try:
-        end.positions = list(brake.positions())
         number = brake.account()
         if number != target.account:
-            end.verified = False
             end.problems.append(f"the key opens account {number}, not {target.account}")
+            end.verified = False
+    except VenueSilent as error:
+        end.problems.append(f"which account the key opens is UNKNOWN: {error}")
+        end.verified = False
+    try:
+        end.positions = list(brake.positions())
     except VenueSilent as error:
         end.problems.append(f"positions UNKNOWN: {error}")
     if end.suspended:

@@ -1,7 +1,8 @@
 """The one shape of env file that python-dotenv, bash and `docker --env-file` read alike.
 
 `KEY=value`, ASCII key, LF, no BOM, no quotes, no inline comment, no duplicates. The host program
-(`playbooks/library/interlock_host.py`) reads files by the same rules on its own; a property test holds the two together.
+(`playbooks/library/interlock_host.py`) reads files by the same rules on its own; a property test holds
+the two together.
 """
 
 from __future__ import annotations

@@ -90,24 +90,30 @@ def _opened(history: History, record: Record) -> None:
         history.used_plans.add(body["plan"])
 
 
+def _transition(history: History, record: Record) -> Transition:
+    """The transition of a record. Its opening may be missing: on the way down nothing waits for the ledger."""
+    name = record.body["transition"]
+    return history.transitions.setdefault(name, Transition(name, "unrecorded", 0, "", record.at))
+
+
 def _intended(history: History, record: Record) -> None:
-    history.transitions[record.body["transition"]].intended.append(record.body["step"])
+    _transition(history, record).intended.append(record.body["step"])
 
 
 def _done(history: History, record: Record) -> None:
     body = record.body
-    history.transitions[body["transition"]].done[body["step"]] = body.get("evidence", {})
+    _transition(history, record).done[body["step"]] = body.get("evidence", {})
 
 
 def _failed(history: History, record: Record) -> None:
-    transition = history.transitions[record.body["transition"]]
+    transition = _transition(history, record)
     transition.unproven.add(record.body["step"])
     transition.failed = transition.failed or f"{record.body['step']}: {record.body['reason']}"
 
 
 def _closed(history: History, record: Record) -> None:
     body = record.body
-    transition = history.transitions[body["transition"]]
+    transition = _transition(history, record)
     transition.outcome, transition.closed_at = body["outcome"], record.at
     if body["outcome"] == "committed" and body.get("stage"):
         if body["stage"] != history.stage:

@@ -102,5 +102,5 @@ class Plan:
 
 
 def _single_line(text: str) -> str:
-    """No line break, no bidi mark, no homoglyph: whatever is not printable ASCII is spelt out."""
-    return "".join(c if " " <= c <= "~" else f"\\u{ord(c):04x}" for c in text)
+    """No line break, no bidi mark, no homoglyph: whatever is not printable ASCII is spelt out, the backslash too."""
+    return text.encode("unicode_escape").decode("ascii")

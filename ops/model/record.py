@@ -35,17 +35,12 @@ def parsed(line: str, stored_hash: str) -> Record:
     """A stored record. Raises ValueError if the line is not a record."""
     document = json.loads(line)
     try:
-        return Record(
-            int(document["seq"]),
-            document["kind"],
-            document["at"],
-            document["actor"],
-            document["body"],
-            line,
-            stored_hash,
-        )
+        seq, kind, at, actor, body = (document[name] for name in ("seq", "kind", "at", "actor", "body"))
     except (KeyError, TypeError):
         raise ValueError("not a ledger record") from None
+    if not isinstance(body, dict):
+        raise ValueError("not a ledger record")
+    return Record(int(seq), kind, at, actor, body, line, stored_hash)
 
 
 def first_break(rows: Iterable[tuple[int, str, str]]) -> tuple[int, str] | None:
@@ -60,7 +55,7 @@ def first_break(rows: Iterable[tuple[int, str, str]]) -> tuple[int, str] | None:
             document = json.loads(line)
         except ValueError:
             return seq, "the record is not JSON"
-        if document.get("prev") != prev or document.get("seq") != seq:
+        if not isinstance(document, dict) or document.get("prev") != prev or document.get("seq") != seq:
             return seq, "the record does not follow the one before it"
         prev, expected = stored, seq + 1
     return None

@@ -45,6 +45,7 @@ def judge(
     A bad signature does not merely not count: it stops the plan until it is taken away, since somebody tried it.
     """
     problems = [f"{s.person}: {s.problem or 'the signature does not verify'}" for s in signatures if not s.valid]
+    problems += [] if roles else ["no role is asked for: a quorum of nobody proves nothing"]
     problems += ["the plan has expired"] if now >= plan.expires_at else []
     problems += ["the plan is from the future"] if plan.made_at > now else []
     good = [s for s in signatures if s.valid]
@@ -58,20 +59,22 @@ def judge(
         problems.append("one person signed twice")
     eligible = {s.person: tuple(people.get(s.person, ())) for s in good if s.person != plan.requester}
     problems += [f"{name} is not in people.yml" for name, held in eligible.items() if not held]
-    filled = _fill(tuple(roles), eligible)
-    taken = {person: role for role, person in filled.items()}
-    return Quorum(taken, tuple(role for role in roles if role not in filled), tuple(dict.fromkeys(problems)))
+    taken = _fill(tuple(roles), eligible)
+    missing = list(roles)
+    for role in taken.values():
+        missing.remove(role)
+    return Quorum(taken, tuple(missing), tuple(dict.fromkeys(problems)))
 
 
 def _fill(roles: tuple[str, ...], eligible: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """The best assignment of distinct people to roles (few people, so all are tried)."""
+    """The best assignment of distinct people to roles (few people, so all are tried); a role may be asked for twice."""
     if not roles:
         return {}
     best = _fill(roles[1:], eligible)
     for person, held in eligible.items():
         if roles[0] in held:
             others = {name: r for name, r in eligible.items() if name != person}
-            found = {roles[0]: person, **_fill(roles[1:], others)}
+            found = {person: roles[0], **_fill(roles[1:], others)}
             if len(found) > len(best):
                 best = found
     return best

@@ -22,7 +22,7 @@ STOP_MAX_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Program:
-    """One program of a supervisord: its command, where it runs, its extra environment, and how long it may take to stop."""
+    """One program of a supervisord: its command, where it runs, its environment, how long it may take to stop."""
 
     name: str
     command: str

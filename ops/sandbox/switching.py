@@ -1,4 +1,4 @@
-"""Faults of the sandbox by name: those of the simulated world through its admin API, those of a bot through its own file."""
+"""Faults of the sandbox by name: of the simulated world through its admin API, of a bot through its own file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The hosts' own deadline: armed before the flip, so that a host whose controller dies goes back alone. Undone by disarm."""
+"""The hosts' own deadline: armed before the flip, so that a host whose controller dies goes back alone.
+
+Undone by disarm.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Diagnostics: what somebody will want to read afterwards, kept beside the ledger. Removes nothing, undone by nothing."""
+"""Diagnostics: what somebody will want to read afterwards, kept beside the ledger.
+
+Removes nothing, undone by nothing.
+"""
 
 from __future__ import annotations
 

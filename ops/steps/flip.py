@@ -1,4 +1,7 @@
-"""Flip: mode variables, credentials, endpoint and size in one rename per host, then a new process. Undone by flip-paper."""
+"""Flip: mode variables, credentials, endpoint and size in one rename per host, then a new process.
+
+Undone by flip-paper.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Positions: never left to nobody. Recorded and adopted by a named person, or closed with consent. A trade has no undo."""
+"""Positions: never left to nobody.
+
+Recorded and adopted by a named person, or closed with consent. A trade has no undo.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,10 @@ from ops.steps.run import Run, host_problems
 
 
 def trip(run: Run) -> Ended:
-    """Fence, gate and the bot's own switch on every host in one round trip each; a bot that does not confirm is stopped."""
+    """Fence, gate and the bot's own switch on every host in one round trip each.
+
+    A bot that does not confirm is stopped.
+    """
     profile = run.doors.profile
     replies = run.doors.fleet.trip(run.fence, run.transition)
     problems = host_problems(replies)

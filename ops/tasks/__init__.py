@@ -1,4 +1,7 @@
-"""Words in, words out: the only room that knows Invoke. One module per noun; nothing heavy is imported before a task runs."""
+"""Words in, words out: the only room that knows Invoke.
+
+One module per noun; nothing heavy is imported before a task runs.
+"""
 
 from __future__ import annotations
 

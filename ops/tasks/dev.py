@@ -18,7 +18,10 @@ def _run(*commands: list[str]) -> int:
 
 @operator_task(help={"only": "a path or -k expression for pytest"})
 def test(only: str = "") -> Told:
-    """Run every check and every test: ruff, mypy, ansible-lint, pytest. Exit codes: 0 green, 1 not. Page: runbooks/develop.md"""
+    """Run every check and every test: ruff, mypy, ansible-lint, pytest.
+
+    Exit codes: 0 green, 1 not. Page: runbooks/develop.md
+    """
     import sys
 
     python = [sys.executable, "-m"]

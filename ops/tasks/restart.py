@@ -24,5 +24,6 @@ def restart(env: str = "", system: str = "", json: bool = False) -> Told:
         keep_kill_ready(doors)
         stage = run(doors, progress)
     name, hosts = doors.profile.system, len(doors.profile.hosts)
-    return Told(f"{name} was restarted on {hosts} hosts, is at stage {stage} as before, and tripped. Next: invoke rearm",
+    said = f"{name} was restarted on {hosts} hosts, is at stage {stage} as before, and tripped. Next: invoke rearm"
+    return Told(said,
                 document={"system": name, "stage": stage, "switch": "tripped"})  # fmt: skip

@@ -10,7 +10,7 @@ ENV_HELP = "the sandbox environment"
 
 @operator_task(changes=True, help={"env": ENV_HELP, "json": JSON_HELP})
 def up(env: str = "sandbox", json: bool = False) -> Told:
-    """Start the simulated venue, the monitoring and two local hosts, with a simulated week of paper trading behind them.
+    """Start the simulated venue, the monitoring and two local hosts, with a simulated week of paper trading.
 
     Exit codes: 0 up, 2 a port is busy or a folder cannot be written. Page: runbooks/sandbox.md
     """
@@ -108,6 +108,7 @@ def new_key(slot: str = "live", env: str = "sandbox", json: bool = False) -> Tol
     doors = open_doors(env, "")
     path = sandbox_of(doors, lambda text: None).new_key(slot)
     return Told(
-        f"A new {slot} key lies in {path}; the old one is dead at the venue. Next: invoke rotate-keys --env={env} --slot={slot}",
+        f"A new {slot} key lies in {path}; the old one is dead at the venue. "
+        f"Next: invoke rotate-keys --env={env} --slot={slot}",
         document={"slot": slot, "file": str(path)},
     )

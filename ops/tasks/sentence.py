@@ -18,7 +18,8 @@ def standing(doors: Doors, raised: Raised) -> str:
         where = f"{profile.system} is armed on PAPER on {len(profile.hosts)} hosts"
         return f"{where}{', nothing to do' if raised.nothing_to_do else ''}. Next: invoke status | invoke go-live"
     size = profile.stage(raised.stage).size_pct
-    where = f"{profile.system} is LIVE at stage {raised.stage} ({size} % size) on {len(profile.hosts)} hosts since {history.since[11:19]}Z"
+    hosts, since = len(profile.hosts), history.since[11:19]
+    where = f"{profile.system} is LIVE at stage {raised.stage} ({size} % size) on {hosts} hosts since {since}Z"
     if raised.nothing_to_do:
         return f"{where}, plan {raised.plan[:6]}: nothing to do. Next: invoke status | invoke rollback"
     signed = " and ".join(f"{person} ({role})" for person, role in raised.signers.items())

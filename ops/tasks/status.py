@@ -42,12 +42,14 @@ def _facts(doors: Doors) -> dict[str, Any]:
 
 def _table(document: dict[str, Any]) -> list[str]:
     lines = [
-        f"{document['system']} in {document['environment']}: stage {document['stage']} since {document['since'] or 'the beginning'}"
+        f"{document['system']} in {document['environment']}: "
+        f"stage {document['stage']} since {document['since'] or 'the beginning'}"
     ]
     for host, row in document["hosts"].items():
         lines.append(
             f"  {host:<10} declared {row['declared']:<8} loaded {row['loaded']:<8} observed {row['observed']:<8} "
-            f"switch {row['switch']:<8} gate {row['gate']:<6} size {row['size']:<5} loop {row['loop_age_seconds']} s ago"
+            f"switch {row['switch']:<8} gate {row['gate']:<8} size {row['size']:<5} "
+            f"loop {row['loop_age_seconds']} s ago"
         )
     for slot, row in document["accounts"].items():
         lines.append(f"  {slot:<10} {row}")

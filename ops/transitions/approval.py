@@ -68,7 +68,10 @@ def refuse_shut(report: Report) -> None:
 def approved(
     doors: Doors, progress: Progress, verb: str, stage: str, report: Report, approve: Approver, plan_id: str = ""
 ) -> Plan:
-    """A plan that is signed and still true. Raises Refused for a stale or badly signed one, Waiting for one unsigned."""
+    """A plan that is signed and still true.
+
+    Raises Refused for a stale or badly signed one, Waiting for one unsigned.
+    """
     history = current_history(doors)
     plan = find_plan(doors, plan_id, history) if plan_id else pending_plan(doors, verb, history)
     if plan is not None:

@@ -1,4 +1,7 @@
-"""Rehearsals on the running system: what a checklist wants to have seen happen. Their results are evidence with an age."""
+"""Rehearsals on the running system: what a checklist wants to have seen happen.
+
+Their results are evidence with an age.
+"""
 
 from __future__ import annotations
 

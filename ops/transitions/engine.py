@@ -1,4 +1,7 @@
-"""Runs one transition: intent in the ledger, act, look again, outcome in the ledger. Decides nothing by itself (kernel.py)."""
+"""Runs one transition: intent in the ledger, act, look again, outcome in the ledger.
+
+Decides nothing by itself (kernel.py).
+"""
 
 from __future__ import annotations
 

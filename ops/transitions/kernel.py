@@ -63,7 +63,7 @@ def may_begin(verb: str, stage_to: str, history: History) -> tuple[Start, str]:
         last = history.interrupted[-1]
         return (
             Start.RECOVER,
-            f"{last.verb} {last.id} was interrupted {'at ' + last.intended[-1] if last.intended else 'at its beginning'}",
+            f"{last.verb} {last.id} was interrupted at {last.intended[-1] if last.intended else 'its beginning'}",
         )
     lowers = verb in ("rollback", "flip-mode")
     if history.residue and not lowers:

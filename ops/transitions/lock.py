@@ -1,4 +1,7 @@
-"""One transition per system on this machine. The kernel frees the lock when its holder dies; the hosts' fence does the rest."""
+"""One transition per system on this machine.
+
+The kernel frees the lock when its holder dies; the hosts' fence does the rest.
+"""
 
 from __future__ import annotations
 

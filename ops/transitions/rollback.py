@@ -21,7 +21,6 @@ from ops.transitions.lock import locked
 from ops.transitions.preflight import current_history
 from ops.transitions.progress import Progress
 
-
 LOCK_WAIT_SECONDS = 90.0
 
 
@@ -101,7 +100,5 @@ def _down_already(history: History, sight: Sight) -> bool:
 def _described(history: History, sight: Sight) -> str:
     if history.interrupted:
         left = history.interrupted[-1]
-        return (
-            f"{left.verb} {left.id}, interrupted {'at ' + left.intended[-1] if left.intended else 'at its beginning'}"
-        )
+        return f"{left.verb} {left.id}, interrupted at {left.intended[-1] if left.intended else 'its beginning'}"
     return f"stage {history.stage}, mode {fleet_mode(sight)}, switch {fleet_switch(sight)}"

@@ -16,9 +16,9 @@ from ops.venues.registry import open_venue
 
 HUMAN_STEP = {
     "alpaca": (
-        "Alpaca has no API for keys. In Alpaca's dashboard, on the {slot} account {account}, press Regenerate under API keys "
-        "(the old key dies at once, so the bot is halted first), then put the new pair into {path} (mode 0600) as two lines, "
-        "KEY=... and SECRET=..., and run the same command again"
+        "Alpaca has no API for keys. In Alpaca's dashboard, on the {slot} account {account}, press Regenerate under "
+        "API keys (the old key dies at once, so invoke kill first if the bots use it), then put the new pair into "
+        "{path} (mode 0600) as two lines, KEY=... and SECRET=..., and run the same command again"
     ),
 }
 
@@ -52,7 +52,7 @@ def human_step(doors: Doors, slot: Slot) -> str:
 
 
 def _refuse_unfit(doors: Doors, slot: Slot, pending: Credentials, mark: str, history: History) -> None:
-    """Authenticates, right environment, pinned account, may trade, differs from the other slot's and every former key."""
+    """Authenticates, right environment, pinned account, may trade, differs from all other keys."""
     venue = doors.profile.venue
     former = {row["fingerprint"] for row in history.keys if row["state"] in ("current", "previous", "revoked")}
     if mark in former:

@@ -1,4 +1,7 @@
-"""Collects and verifies the signatures under a plan. Verified anew each time: right before the lock, right before rearm."""
+"""Collects and verifies the signatures under a plan.
+
+Verified anew each time: right before the lock, right before rearm.
+"""
 
 from __future__ import annotations
 

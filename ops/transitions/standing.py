@@ -92,6 +92,7 @@ def _sentence(doors: Doors, sight: Sight, history: History, disagreements: list[
     if history.live:
         size = doors.profile.stage(history.stage).size_pct
         nxt = "invoke rollback" if switch is Switch.ARMED else "invoke rearm | invoke rollback"
-        return f"{name} is LIVE at stage {history.stage} ({size} % size) and {switch} on {hosts} hosts since {history.since[11:19]}Z. Next: {nxt}"
+        where = f"{name} is LIVE at stage {history.stage} ({size} % size) and {switch} on {hosts} hosts"
+        return f"{where} since {history.since[11:19]}Z. Next: {nxt}"
     nxt = "invoke go-live" if switch is Switch.ARMED else "invoke rearm | invoke go-live"
     return f"{name} is on PAPER and {switch} on {hosts} hosts. Next: {nxt}"

@@ -7,9 +7,11 @@ taken away here. Its `APIError` parses the body on access and fails on HTML, so 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from concurrent.futures import Future
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from threading import Thread
 from typing import Any, TypeVar
 
 import requests
@@ -23,7 +25,9 @@ from ops.venues.protocol import CLOSED, AccountView, FillView, OrderView, Positi
 
 Answer = TypeVar("Answer")
 CONNECT_MAX_SECONDS, READ_MAX_SECONDS = 3.05, 8.0
+ANSWER_MAX_SECONDS = 10.0  # the whole exchange: a read's own limit starts anew with every byte
 ORDERS_PER_PAGE, FILLS_PER_PAGE = 500, 100
+OVERLAP = timedelta(microseconds=1)
 
 
 class Alpaca:
@@ -53,16 +57,23 @@ class Alpaca:
         )
 
     def open_orders(self, newest_first: bool = True) -> Sequence[OrderView]:
-        """All pages; an order is open until it is in a final state."""
+        """All pages; an order is open until it is in a final state.
+
+        The venue's bounds on time are exclusive and its times finer than ours: each page overlaps the one before it, so
+        that no order at its edge is lost. Raises VenueError if the list cannot be read to its end.
+        """
         found: dict[str, OrderView] = {}
         bound: dict[str, str] = {}
         while True:
             page = self._orders_page(newest_first, bound)
             fresh = [order for order in page if order.id not in found]
             found.update({order.id: order for order in fresh})
-            if len(page) < ORDERS_PER_PAGE or not fresh:
+            if len(page) < ORDERS_PER_PAGE:
                 return [order for order in found.values() if order.status not in CLOSED]
-            bound = {"until" if newest_first else "after": utc_text(page[-1].submitted_at)}
+            if not fresh:
+                raise VenueError("Alpaca's list of open orders cannot be read to its end: too many at one instant")
+            edge = page[-1].submitted_at
+            bound = {"until": utc_text(edge + OVERLAP)} if newest_first else {"after": utc_text(edge - OVERLAP)}
 
     def _orders_page(self, newest_first: bool, bound: dict[str, str]) -> list[OrderView]:
         query = {
@@ -137,7 +148,9 @@ class Alpaca:
     def _asked(self, call: Callable[[], Any], shape: type[Answer]) -> Answer:
         """The one place where alpaca-py's and requests' exceptions become ours."""
         try:
-            answer = call()
+            answer = _within(ANSWER_MAX_SECONDS, call)
+        except TimeoutError:
+            raise VenueError(f"Alpaca did not end its answer within {ANSWER_MAX_SECONDS:.0f} s") from None
         except APIError as error:
             raise VenueError(f"Alpaca refused: HTTP {error.status_code}", status=error.status_code) from None
         except requests.RequestException as error:
@@ -147,6 +160,20 @@ class Alpaca:
         if not isinstance(answer, shape):
             raise VenueError(f"Alpaca answered a {type(answer).__name__} where a {shape.__name__} was expected")
         return answer
+
+
+def _within(seconds: float, call: Callable[[], Any]) -> Any:
+    """What `call` returns or raises. Raises TimeoutError when the time is up; the call is left to itself then."""
+    ended: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            ended.set_result(call())
+        except BaseException as error:
+            ended.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    return ended.result(timeout=seconds)
 
 
 def _order(row: dict[str, Any]) -> OrderView:

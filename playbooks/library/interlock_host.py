@@ -7,8 +7,8 @@ It is the body of our Ansible module and, byte for byte, what the kill path runs
     interlock_host.py --stdin  < request.json    answers with one JSON document
     interlock_host.py --watch  request.json      the host's own revert deadline, run by the service manager
 
-Operations: look, kill, trip, arm, flip, restart, rearm, disarm, drill. Those that change the host take its lock and compare
-the fence (transition, epoch): an older controller's late effect is refused. Going down (`kill`, `trip`) is never refused.
+Operations: look, kill, trip, arm, flip, restart, rearm, disarm, drill. Those that change the host take its lock and
+compare the fence (transition, epoch): an older controller's late effect is refused. `kill` is never refused.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def utc(moment):
 
 
 def write_durably(path, data):
-    """Temp file beside it, fsync, rename, fsync of the folder: at every instant the old or the new file, whole, 0600."""
+    """Temp file, fsync, rename, fsync of the folder: at every instant the old or the new file, whole, 0600."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     refuse_unwritable(path.parent)
     temp = path.with_name(f".{path.name}.{os.getpid()}")
@@ -499,7 +499,10 @@ def match_fence(host):
 
 
 def trip(host, by):
-    """Gate first (it holds whatever happens next), then the bot's own switch; a bot that does not confirm is stopped."""
+    """Gate first (it holds whatever happens next), then the bot's own switch.
+
+    A bot that does not confirm is stopped.
+    """
     done = {}
     try:
         write_durably(host.gate_path, json.dumps({"by": by, "at": utc(now())}).encode())
@@ -706,7 +709,7 @@ def main():
     if sys.argv[1:2] == ["--watch"]:
         watch(sys.argv[2])
     # Imported late: on the kill path there is no Ansible, and nothing here may need it.
-    from ansible.module_utils.basic import AnsibleModule  # noqa: PLC0415
+    from ansible.module_utils.basic import AnsibleModule
 
     module = AnsibleModule({"request": {"type": "str", "required": True, "no_log": True}}, supports_check_mode=True)
     answer = perform(json.loads(module.params["request"]), module.check_mode)
