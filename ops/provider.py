@@ -64,6 +64,12 @@ def ensure_up(doors: Doors, say: Say) -> bool:
     return started
 
 
+def refuse_asleep(doors: Doors) -> None:
+    """A reading task starts nothing: it says what is not running. Raises InputError."""
+    if doors.environment.provider == "sandbox" and not sandbox_of(doors, lambda text: None).awake:
+        raise InputError("the sandbox is not running", remedy="invoke sandbox.up, or invoke go-live, which starts it")
+
+
 def approver(doors: Doors) -> Callable[[Plan], Mapping[str, str]]:
     """Who signs at once: nobody, except the sandbox's approvers, whose private keys lie beside the sandbox's state."""
     if doors.environment.provider != "sandbox":

@@ -114,7 +114,7 @@ class Secrets:
         try:
             if stat.S_IMODE(path.stat().st_mode) & 0o077:
                 raise InputError("the file may be read by others", file=path, remedy=f"chmod 600 {path}")
-            return path.read_text()
+            return path.read_text(encoding="ascii")
         except FileNotFoundError:
             raise InputError("there is no such secret", file=path, remedy="put it there, mode 0600") from None
         except (OSError, UnicodeDecodeError) as error:

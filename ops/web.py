@@ -24,13 +24,16 @@ def ask(
 ) -> tuple[int, Any]:
     """(HTTP status, parsed JSON or None for an empty body). Redirects are not followed. Raises NoAnswer.
 
-    `seconds` bounds the whole exchange, not each read: a peer that drips bytes cannot hold a kill. The head is read inside
-    the standard library, so a timer hangs up on a peer that drips that.
+    `seconds` bounds the whole exchange, not each read: a peer that drips bytes cannot hold a kill. The head is read
+    inside the standard library, so a timer hangs up on a peer that drips that.
     """
     until = time.monotonic() + seconds
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=seconds)
+    try:
+        connection = kind(parts.hostname or "", parts.port, timeout=seconds)
+    except (ValueError, http.client.HTTPException):
+        raise NoAnswer("the address cannot be used") from None
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     data = None if body is None else json.dumps(body).encode()
     kinds = {} if data is None else {"Content-Type": "application/json"}
@@ -41,7 +44,7 @@ def ask(
         connection.request(method, target, data, {**kinds, **(headers or {})})
         answer = connection.getresponse()
         return answer.status, _parsed(_read(answer, connection, until))
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise NoAnswer(type(error).__name__) from None
     finally:
         timer.cancel()

@@ -74,6 +74,12 @@ def switch_state(look: Mapping[str, Any], profile: Profile) -> Switch:
     return state
 
 
+def switch_reason(look: Mapping[str, Any], profile: Profile) -> str:
+    """Why the bot says that it is halted; empty if it does not say."""
+    said = (look.get("api") or {}).get("switch") or {}
+    return str(said.get(profile.switch.reason_field) or "")
+
+
 def observed_account(look: Mapping[str, Any], profile: Profile) -> str:
     """The venue account that the bot says it is using; empty if it does not say."""
     said = (look.get("api") or {}).get("mode") or {}

@@ -35,7 +35,7 @@ class AlpacaBrake:
             raise VenueSilent("suspend_trade does not read back as set")
 
     def cancel_all(self) -> list[str]:
-        """Asks; the venue cancels when it does. The ids that it took on: its answer knows orders that a list may hide."""
+        """Asks; the venue cancels when it does. The ids it took on: its answer knows orders that a list may hide."""
         rows = self._ask("DELETE", "/orders", list)
         return [str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row]
 

@@ -37,12 +37,11 @@ def trip_host(target: HostTarget, program: str, kill: str) -> HostEnd:
             [sys.executable, "-I", program, "--stdin"], input=json.dumps(request), capture_output=True, text=True,
             timeout=HOST_MAX_SECONDS, check=False, start_new_session=True,
         )  # fmt: skip
-        answer = json.loads(done.stdout)
+        return _judged(target, json.loads(done.stdout))
     except subprocess.TimeoutExpired:
         return HostEnd(target.name, "UNKNOWN", "UNKNOWN", False, f"no answer within {HOST_MAX_SECONDS:.0f} s")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return HostEnd(target.name, "UNKNOWN", "UNKNOWN", False, f"the host program failed ({type(error).__name__})")
-    return _judged(target, answer)
 
 
 def _judged(target: HostTarget, answer: Mapping[str, Any]) -> HostEnd:

@@ -65,7 +65,8 @@ def _brake(target: VenueTarget) -> AlpacaBrake:
 def _to_zero(brake: AlpacaBrake, target: VenueTarget, end: VenueEnd) -> None:
     """Every path is tried again until the deadline: what fails once (a 429, a time-out) may work the next time."""
     until, again = time.monotonic() + VENUE_MAX_SECONDS, 0.0
-    proof, orders = ZeroProof(), {}
+    proof = ZeroProof()
+    orders: dict[str, Mapping[str, Any]] = {}
     while not (proof.proven and end.suspended) and time.monotonic() < until:
         if time.monotonic() >= again:
             _suspend(brake, end)

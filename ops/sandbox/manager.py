@@ -87,6 +87,11 @@ class Sandbox:
         """Whether the world and every host run."""
         return self._world.running and all(self._daemon(host).running for host in self._plan.hosts)
 
+    @property
+    def awake(self) -> bool:
+        """Whether anything of it runs."""
+        return self._world.running or any(self._daemon(host).running for host in self._plan.hosts)
+
     def start(self) -> bool:
         """Starts what is not running; True if anything had to be. Raises InputError for a busy port or folder."""
         if self.up:

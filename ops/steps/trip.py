@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.hosts.reply import switch_state
+from ops.hosts.reply import switch_reason, switch_state
 from ops.model.mode import Switch
 from ops.model.step import Ended
 from ops.steps.run import Run, host_problems
@@ -21,9 +21,6 @@ def trip(run: Run) -> Ended:
     problems += [
         f"{h}: gate {r.done.get('gate')}" for h, r in replies.items() if r.reached and r.done.get("gate") != "set"
     ]
-    reasons = {
-        host: str(((reply.look.get("api") or {}).get("switch") or {}).get(profile.switch.reason_field) or "")
-        for host, reply in replies.items()
-    }
+    reasons = {host: switch_reason(reply.look, profile) for host, reply in replies.items()}
     tripped = sum(state is Switch.TRIPPED for state in states.values())
     return Ended(f"{tripped} of {len(states)} hosts tripped", tuple(problems), {"reasons": reasons})

@@ -14,6 +14,7 @@ def show(env: str = "", system: str = "", phase: str = "", json: bool = False) -
     """
     from ops.checklist import PHASES
     from ops.errors import InputError
+    from ops.provider import refuse_asleep
     from ops.tasks.opening import open_doors
     from ops.tasks.preflight import table
     from ops.transitions.preflight import answered, look
@@ -21,6 +22,7 @@ def show(env: str = "", system: str = "", phase: str = "", json: bool = False) -
     if phase and phase not in PHASES:
         raise InputError("there is no such phase", expected=", ".join(PHASES), seen=phase)
     doors = open_doors(env, system)
+    refuse_asleep(doors)
     answers = answered(look(doors), (phase,) if phase else PHASES)
     counts = {
         name: sum(str(a.outcome) == name for a in answers) for name in ("pass", "fail", "unknown", "stale", "skipped")

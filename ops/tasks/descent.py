@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ops.errors import InterlockError
 from ops.tasks.opening import chosen_place, chosen_systems, keep_kill_ready, open_doors
 from ops.tasks.progress import shown
 from ops.tasks.telling import Told
@@ -21,7 +22,10 @@ def lowered(verb: str, env: str, system: str, adopt: str, flatten: bool, json: b
         if flatten:
             typed_name(name, f"This closes every position of {name} by market orders.")
         with shown(json) as progress:
-            ensure_up(doors, progress.note)
+            try:
+                ensure_up(doors, progress.note)
+            except InterlockError as error:
+                progress.note(f"not everything could be started, going down all the same: {error}")
             keep_kill_ready(doors)
             end = rollback(doors, progress, Descent(verb, adopt or doors.requester, flatten))
         done = f"nothing to do ({end.was})" if end.nothing_to_do else f"rolled back from {end.was}"

@@ -13,11 +13,13 @@ def health_audit(env: str = "", system: str = "", json: bool = False) -> Told:
     Rehearses the kill switch without tripping it (a dry call). Otherwise it reads.
     Exit codes: 0 healthy, 3 a blocking requirement does not hold. Page: runbooks/health-audit.md
     """
+    from ops.provider import refuse_asleep
     from ops.tasks.opening import keep_kill_ready, open_doors
     from ops.tasks.preflight import table
     from ops.transitions.audit import audit
 
     doors = open_doors(env, system)
+    refuse_asleep(doors)
     keep_kill_ready(doors)
     report = audit(doors)
     shut = report.shut

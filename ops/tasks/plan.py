@@ -28,12 +28,14 @@ def plan(
     """
     from pathlib import Path
 
+    from ops.provider import ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors
     from ops.transitions.approval import refuse_shut
     from ops.transitions.plans import find_plan, make_plan
     from ops.transitions.preflight import current_history, preflight
 
     doors = open_doors(env, system, requester)
+    ensure_up(doors, lambda text: None)
     keep_kill_ready(doors)
     if show:
         made = find_plan(doors, show, current_history(doors))

@@ -21,10 +21,12 @@ def preflight(env: str = "", system: str = "", json: bool = False) -> Told:
     drill or action, a signed attestation or a dated document; so are the house rules. Unknown and stale are not passes.
     Exit codes: 0 the gate is open, 3 something keeps it shut. Page: runbooks/go-live.md
     """
+    from ops.provider import ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors
     from ops.transitions.preflight import preflight as run
 
     doors = open_doors(env, system)
+    ensure_up(doors, lambda text: None)
     keep_kill_ready(doors)
     report = run(doors)
     shut = report.shut

@@ -35,8 +35,10 @@ def status(env: str = "", system: str = "", json: bool = False) -> Told:
 
 
 def _facts(doors: Doors) -> dict[str, Any]:
+    from ops.provider import refuse_asleep
     from ops.transitions.standing import stand
 
+    refuse_asleep(doors)
     return stand(doors)
 
 

@@ -19,10 +19,12 @@ def verify(env: str = "", system: str = "", json: bool = False) -> Told:
     Exit codes: 0 all assertions hold, 3 some do not, 2 the hosts could not be asked. Page: runbooks/verify.md
     """
     from ops.hosts.testinfra import verify_hosts
+    from ops.provider import refuse_asleep
     from ops.tasks.opening import keep_kill_ready, open_doors
     from ops.transitions.preflight import current_history
 
     doors = open_doors(env, system)
+    refuse_asleep(doors)
     keep_kill_ready(doors)
     history = current_history(doors)
     slot: Slot = "live" if history.live else "paper"

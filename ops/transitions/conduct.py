@@ -12,7 +12,7 @@ from ops.model.history import History, Transition
 from ops.model.plan import Plan
 from ops.model.profile import Slot
 from ops.steps.run import Run
-from ops.transitions.engine import Engine
+from ops.transitions.engine import Engine, Outcome
 from ops.transitions.halt import halt_mark
 from ops.transitions.kernel import next_epoch
 from ops.transitions.preflight import current_history
@@ -42,8 +42,11 @@ def ascend(doors: Doors, progress: Progress, verb: str, stage_to: str, plan: Pla
     transition = _open(doors, run, plan)
     outcome = Engine(doors, progress, plan).run(run, transition)
     if outcome.committed:
-        _close(doors, run.transition, "committed", stage=stage_to)
-        return run
+        try:
+            _close(doors, run.transition, "committed", stage=stage_to)
+            return run
+        except LedgerUnavailable as error:  # what is not on record is not committed
+            outcome = Outcome(False, str(error))
     progress.note(f"{verb} stops: {outcome.why}. Going back to paper.")
     residue = descend(doors, progress, Descent(adopter=doors.requester), current_history(doors))
     raise_end(doors, f"{verb} stopped: {outcome.why}", residue)

@@ -54,7 +54,10 @@ class Engine:
                     return Outcome(False, decision.why)
                 if decision.next is Next.COMMIT:
                     return Outcome(True, residue=tuple(self._residue))
-                self._make(run, table[decision.move], transition, policy == "lower")
+                try:
+                    self._make(run, table[decision.move], transition, policy == "lower")
+                except LedgerUnavailable as error:  # on the way up: no effect without a durable intent
+                    return Outcome(False, str(error))
 
     def _make(self, run: Run, move: Move, transition: Transition, lowering: bool) -> None:
         """One move. On the way up nothing happens without a durable intent; on the way down nothing waits for one."""
@@ -109,7 +112,8 @@ class Engine:
 
     def _halt_asked(self, run: Run) -> str:
         """A signal to this process, or a mark left since the transition was opened."""
-        return "somebody killed or rolled back meanwhile" if halt_mark(self._doors) > run.halt_mark else self._halt
+        # Not "newer": a clock that was set back must not hide a kill.
+        return "somebody killed or rolled back meanwhile" if halt_mark(self._doors) != run.halt_mark else self._halt
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

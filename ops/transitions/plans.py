@@ -13,6 +13,7 @@ from ops.checks.sight import Sight
 from ops.doors import Doors
 from ops.errors import InputError
 from ops.hosts.ansible import PLAYBOOKS
+from ops.hosts.reply import switch_reason
 from ops.inventory import profile_path
 from ops.model.canonical import digest
 from ops.model.history import History
@@ -47,7 +48,7 @@ def make_plan(doors: Doors, verb: str, stage_to: str, report: Report) -> Plan:
         inputs=input_digests(doors, sight),
         findings=report.counts,
         findings_digest=report.digest,
-        switch_reason=", ".join(sorted({_reason(sight, host) for host in sight.replies} - {""})),
+        switch_reason=", ".join(sorted({switch_reason(r.look, profile) for r in sight.replies.values()} - {""})),
         ledger_seq=seq,
         ledger_hash=head,
         commit=commit(),
@@ -86,11 +87,6 @@ def _limits(doors: Doors) -> dict[str, str]:
 
 def _env_digests(sight: Sight) -> dict[str, str]:
     return {host: str((reply.look.get("env") or {}).get("sha256") or "") for host, reply in sight.replies.items()}
-
-
-def _reason(sight: Sight, host: str) -> str:
-    said = (sight.replies[host].look.get("api") or {}).get("switch") or {}
-    return str(said.get(sight.profile.switch.reason_field) or "")
 
 
 def input_digests(doors: Doors, sight: Sight) -> dict[str, str]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from ops.checks import control
 from ops.checks.registry import ask
 from ops.checks.sight import Sight, take_sight
+from ops.hosts.reply import switch_reason
 from ops.hosts.testinfra import verify_hosts as run_testinfra
 from ops.model.canonical import utc_time
 from ops.model.history import replay
@@ -41,6 +42,7 @@ def mode(run: Run) -> Ended:
         ask("release_equality", sight, {}),
         ask("killswitch.state", sight, {"expect": str(Switch.TRIPPED)}),
         _key_loaded(run, sight),
+        _not_tripped_anew(run, sight),
     ]
     return _ended(findings, f"{run.slot_to} on {len(sight.replies)} hosts by all three readings, tripped")
 
@@ -59,6 +61,14 @@ def _key_loaded(run: Run, sight: Sight) -> Finding:
             if loaded.get(v) != fp
         ]
     return sight.finding("key_loaded", not wrong, "; ".join(wrong) or "the planned key is loaded")
+
+
+def _not_tripped_anew(run: Run, sight: Sight) -> Finding:
+    """Each bot is halted for our reason still: one that tripped itself in the new mode has found something."""
+    ours = run.done["trip"]["reasons"]
+    now = {host: switch_reason(reply.look, sight.profile) for host, reply in sight.replies.items()}
+    anew = [f"{host} tripped for: {reason}" for host, reason in now.items() if reason != ours.get(host)]
+    return sight.finding("not_tripped_anew", not anew, "; ".join(anew) or "halted by this transition alone")
 
 
 def account(run: Run) -> Ended:

@@ -596,7 +596,8 @@ def op_rearm(host):
         done = api_verb(host.api, "rearm", host.request["expected_reason"])
         if not done["ok"]:
             write_durably(host.gate_path, json.dumps({"by": host.request["by"], "at": utc(now())}).encode())
-            raise HostRefused("not-rearmed", f"the bot did not re-arm: {done.get('status') or done.get('error')}")
+            why = readout(host.api, host.api["switch"]["path"]).get(host.api["switch"]["reason"])
+            raise HostRefused("not-rearmed", f"the bot did not re-arm, it is tripped for: {why}")
         return done
 
 

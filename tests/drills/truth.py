@@ -1,4 +1,4 @@
-"""What must be true on the venue's order log after whatever happened: judged by the log and the ledger's times alone."""
+"""What must be true on the venue's order log after whatever happened."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ def assert_order_log_is_clean(field: Field) -> None:
     assert not late, f"accepted while tripped: {late[:5]}"
     wrong = [o["client_order_id"] for o in accepted if o["client_order_id"].split("-")[1] != o["environment"][0]]
     assert not wrong, f"in the wrong mode: {wrong[:5]}"
-    keys = [o["client_order_id"] for o in accepted if not o["key_id"].startswith({"paper": "PK", "live": "AK"}[o["environment"]])]
+    keys = [
+        o["client_order_id"]
+        for o in accepted
+        if not o["key_id"].startswith({"paper": "PK", "live": "AK"}[o["environment"]])
+    ]
     assert not keys, f"with the other mode's key: {keys[:5]}"
     twice = [name for name, count in Counter(o["client_order_id"] for o in accepted).items() if count > 1]
     assert not twice, f"accepted twice: {twice[:5]}"

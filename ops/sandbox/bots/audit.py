@@ -100,17 +100,21 @@ class Audit:
         self._stamp("mode", mode)
         self._held = self._count_holdings()
 
-    def _stamp(self, name: str, value: str) -> None:
+    def _stamp(self, name: str, value: str, bind: bool = True) -> None:
         insert = "INSERT INTO stamp (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
         with self._lock:
-            self._connection.execute(insert, (name, value))
+            if bind:
+                self._connection.execute(insert, (name, value))
             stamped = self._one("SELECT value FROM stamp WHERE name = ?", name)
-        if stamped != value:
+        if stamped not in (value, None):
             raise AuditRefused(f"audit database belongs to {name} {stamped}, not {value}")
 
-    def stamp_account(self, number: str) -> None:
-        """Bind the file to the account, or raise AuditRefused if it is bound to another one."""
-        self._stamp("account", number)
+    def stamp_account(self, number: str, bind: bool) -> None:
+        """Bind the file to the account, or raise AuditRefused if it is bound to another one.
+
+        Without `bind` it is only compared: a bot that may not trade has not chosen an account.
+        """
+        self._stamp("account", number, bind)
 
     def _one(self, query: str, *values: object) -> object:
         row = self._connection.execute(query, values).fetchone()

@@ -246,7 +246,7 @@ class Worker:
             reason = "account does not match mode"
         else:
             try:
-                self.audit.stamp_account(number)
+                self.audit.stamp_account(number, bind=self.stopped_by() is None)
             except AuditRefused:
                 reason = "account is not the one of the audit database"
         news, self._identity_problem = reason != self._identity_problem, reason

@@ -27,10 +27,11 @@ def _fill(fill_id: str, order_id: str = "v1", side: str = "buy", price: str = "1
 
 def test_a_file_of_the_other_mode_or_account_is_refused(tmp_path: Path) -> None:
     audit = Audit(tmp_path / "a.sqlite", "paper", "a1")
-    audit.stamp_account("PA3TEST")
-    audit.stamp_account("PA3TEST")
+    audit.stamp_account("PA9OTHER", bind=False)
+    audit.stamp_account("PA3TEST", bind=True)
+    audit.stamp_account("PA3TEST", bind=True)
     with pytest.raises(AuditRefused, match="account PA3TEST, not PA4"):
-        audit.stamp_account("PA4")
+        audit.stamp_account("PA4", bind=False)
     audit.close()
     with pytest.raises(AuditRefused, match="mode paper, not live"):
         Audit(tmp_path / "a.sqlite", "live", "a1")
