@@ -9,7 +9,7 @@
     ├── Waiting                     4  a person must act first; nothing changed
     ├── SafeFailure                 5  the transition failed; everything is verified paper + tripped
     ├── ResidueLeft                 6  a safe state could not be proven; the residue is listed
-    └── DoorError                   -  the outside did not answer as it should; becomes `unknown`
+    └── DoorError                   2  the outside did not answer as it should; inside a check or step: `unknown`
         ├── HostError
         ├── VenueError
         ├── BotError
@@ -97,7 +97,12 @@ class ResidueLeft(InterlockError):
 
 
 class DoorError(InterlockError):
-    """The outside did not answer as it should. The caller must treat the state behind it as unknown."""
+    """The outside did not answer as it should. The caller must treat the state behind it as unknown.
+
+    One that reaches the command line means that something around Interlock is missing or not set up.
+    """
+
+    exit_code = 2
 
 
 class HostError(DoorError):

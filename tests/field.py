@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -90,7 +91,9 @@ class Field:
     def orders(self, environment: str = "", event: str = "") -> list[dict[str, Any]]:
         """The venue's order log: the ground truth."""
         path = self.state / "world" / "orders.jsonl"
-        rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        # What follows the last line feed is a line that is being written at this moment.
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        rows = [json.loads(line) for line in whole.splitlines()]
         return [r for r in rows if environment in ("", r["environment"]) and event in ("", r["event"])]
 
     def root(self, host: str) -> Path:
@@ -133,12 +136,10 @@ def awaited(condition: Callable[[], bool], seconds: float = 30.0, what: str = "t
 
 
 def free_base() -> int:
-    """The first of twenty ports that are all free on loopback."""
+    """The first of twenty ports that are all free on loopback, below those that outgoing connections take."""
     for _ in range(200):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            base = probe.getsockname()[1] // 20 * 20
-        if base > 2000 and all(_free(base + offset) for offset in range(20)):
+        base = 10000 + 20 * random.SystemRandom().randrange(1100)
+        if all(_free(base + offset) for offset in range(20)):
             return base
     raise RuntimeError("no twenty free ports in a row")
 

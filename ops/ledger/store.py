@@ -36,7 +36,9 @@ class Ledger:
             with self._open() as connection:
                 connection.execute("begin immediate")
                 row = connection.execute("select seq, hash from records order by seq desc limit 1").fetchone()
-                seq, prev = (row[0] + 1, row[1]) if row else (1, GENESIS)
+                given = connection.execute("select seq from sqlite_sequence where name = 'records'").fetchone()
+                # One more than was ever given, not than what is there: what was cut off stays missing.
+                seq, prev = (given[0] if given else 0) + 1, row[1] if row else GENESIS
                 record = chained(seq, prev, kind, utc_text(self._clock()), self.actor, body)
                 connection.execute(
                     "insert into records (seq, line, hash) values (?, ?, ?)", (seq, record.line, record.hash)

@@ -179,8 +179,10 @@ class Sandbox:
         self._plan.secrets.store(config, json.dumps(self._world_config()))
         command = f"{sys.executable} -m ops.sandbox.world --config {config}"
         self._world.start((Program("world", command, HERE.parents[1], {"PYTHONDONTWRITEBYTECODE": "1"}),))
-        seen = f"the world did not come up: see {self._plan.state}/world/world.out"
-        wait_until(self._admin_answers, START_MAX_SECONDS, seen)
+        try:
+            wait_until(self._admin_answers, START_MAX_SECONDS, "the simulated world did not come up")
+        except HostError as error:
+            raise HostError(f"{error}: {_last_line(self._plan.state / 'world' / 'world.out')}") from None
 
     def _admin_answers(self) -> bool:
         try:
@@ -283,6 +285,13 @@ class Sandbox:
 
 def _pairs(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in path.read_text().splitlines())
+
+
+def _last_line(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").strip().splitlines()[-1][:300]
+    except (OSError, IndexError):
+        return f"it said nothing in {path}"
 
 
 def _answers(port: int) -> bool:

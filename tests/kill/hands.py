@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +18,6 @@ from urllib.parse import quote
 
 from ops.secrets import Secrets
 from ops.venues.alpaca import Alpaca
-from tests.drills.truth import open_orders
 from tests.field import ROOT, Done, Field, awaited
 
 HOSTS = {"host-1": 11, "host-2": 12}
@@ -29,7 +30,7 @@ def alpaca(field: Field, slot: str) -> Alpaca:
 
 
 def arm_by_hand(field: Field) -> None:
-    """Everything that a kill set is lifted, and the bots trade again: an open live order stands at the venue."""
+    """Everything that a kill set is lifted, the bots may trade again, and an order of theirs stands at the venue."""
     for slot in ("paper", "live"):
         alpaca(field, slot).set_suspended(False)
     for host, offset in HOSTS.items():
@@ -40,7 +41,19 @@ def arm_by_hand(field: Field) -> None:
         lift = urllib.request.Request(f"{api}?expected_reason={quote(reason)}", method="DELETE")
         with suppress(urllib.error.HTTPError):
             urllib.request.urlopen(lift, timeout=5).close()
-    awaited(lambda: bool(open_orders(field, "live")), what="an open live order")
+    place_order(field)
+
+
+def place_order(field: Field) -> None:
+    """A live order far below the market, under the name of the first bot."""
+    key, secret = Secrets(field.state / "secrets").credentials("alpaca-live").values()
+    order = {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "limit", "limit_price": "100", "time_in_force": "gtc"}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{field.base + 2}/v2/orders",
+        json.dumps({**order, "client_order_id": f"a1-l-test-{time.monotonic_ns()}"}).encode(),
+        {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret, "Content-Type": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=5).close()
 
 
 def run(field: Field, command: Sequence[str], cwd: Path = ROOT, environ: Mapping[str, str] | None = None) -> Done:

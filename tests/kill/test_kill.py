@@ -15,7 +15,6 @@ from ops.kill.targets import folder
 from ops.ledger.store import Ledger
 from tests.kill.worlds import Scene, scene
 
-
 BROKEN_KEYS = {
     "a placeholder": "KEY=your_key\nSECRET=x\n",
     "half a pair": "KEY=AKXXXXXX\n",

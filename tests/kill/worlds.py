@@ -53,7 +53,8 @@ class Scene:
     def truly_open(self, slot: str = "live") -> set[str]:
         """The client ids that the order log shows as accepted and not ended."""
         still: set[str] = set()
-        for line in (self.world.config.state / "orders.jsonl").read_text().splitlines():
+        text = (self.world.config.state / "orders.jsonl").read_text()
+        for line in text.rpartition("\n")[0].splitlines():  # the rest is being written at this moment
             row = json.loads(line)
             if row["environment"] == slot and row["event"] == "accepted":
                 still.add(row["client_order_id"])
