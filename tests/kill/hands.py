@@ -106,7 +106,7 @@ def without_ansible(folder: Path) -> tuple[str, dict[str, str]]:
 
 
 def end_hosts(field: Field) -> None:
-    """SIGKILL for each host's supervisord first, so that it restarts nothing, then for everything in the host's folder."""
+    """SIGKILL for each host's supervisord first, so that it restarts nothing, then for what it had started."""
     for host in HOSTS:
         manager = int((field.root(host) / "manager" / "supervisord.pid").read_text())
         children = [pid for pid in processes() if parent(pid) == manager]
@@ -120,7 +120,7 @@ def bot_pids(field: Field, host: str) -> list[int]:
     found = []
     for pid in processes():
         with suppress(OSError):
-            if Path(os.readlink(f"/proc/{pid}/cwd")).is_relative_to(field.root(host)):
+            if Path(f"/proc/{pid}/cwd").readlink().is_relative_to(field.root(host)):
                 found.append(pid)
     return found
 

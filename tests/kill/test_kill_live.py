@@ -32,27 +32,41 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
 
 @pytest.fixture
 def field(live: Field) -> Field:
-    """Live, armed, and with an order open."""
+    """Live, armed, and with an order open. Until it is armed again, the kill before must have held."""
+    assert accepted_since_the_kill(live) == []
     if not all(bot_pids(live, host) for host in ("host-1", "host-2")):
         assert live.invoke("sandbox.up").code == 0
     arm_by_hand(live)
     return live
 
 
+def accepted_since_the_kill(field: Field) -> list[str]:
+    """The orders that came in after the newest kill, by its own mark."""
+    mark = field.state / "kill" / "alpaca-bot.mark"
+    since = (
+        datetime.fromtimestamp(int(mark.read_text()) / 1e9, UTC) if mark.exists() else datetime.max.replace(tzinfo=UTC)
+    )
+    return [r["client_order_id"] for r in field.orders(event="accepted") if moment(r["time"]) - GRACE > since]
+
+
 def assert_stopped(field: Field, done: Done) -> None:
     """By the order log: nothing open anywhere. The words agree with it."""
-    now = datetime.now(UTC)
     assert open_orders(field, "live") == open_orders(field, "paper") == set()
     assert done.code == 0, done.out
     assert PROOF in done.last
     for host in ("host-1", "host-2"):
         assert (field.root(host) / "interlock" / "gate").exists()
-    late = [row for row in field.orders(event="accepted") if moment(row["time"]) > now + GRACE]
-    assert late == []
 
 
 def kills(field: Field) -> list[dict[str, object]]:
     return [record["body"] for record in field.ledger() if record["kind"] == "kill.done"]
+
+
+@pytest.mark.parametrize("words", [[], ["--reason="], ["--reason= "]], ids=["none", "empty", "blank"])
+def test_a_kill_without_a_reason_asks_for_one_and_stops_nothing(field: Field, words: list[str]) -> None:
+    done = field.invoke("kill", *words)
+    assert (done.code, done.last) == (2, 'a kill needs a reason: invoke kill --reason="..."')
+    assert open_orders(field, "live")
 
 
 def test_kill_works_while_somebody_holds_the_lock(field: Field) -> None:
@@ -150,13 +164,6 @@ def test_what_is_not_proven_is_residue_and_exit_code_six(field: Field) -> None:
     assert kills(field)[-1]["residue"] == document["residue"]
 
 
-@pytest.mark.parametrize("words", [[], ["--reason="], ["--reason= "]], ids=["none", "empty", "blank"])
-def test_a_kill_without_a_reason_asks_for_one_and_stops_nothing(field: Field, words: list[str]) -> None:
-    done = field.invoke("kill", *words)
-    assert (done.code, done.last) == (2, 'a kill needs a reason: invoke kill --reason="..."')
-    assert open_orders(field, "live")
-
-
 def test_kill_works_with_all_of_it_broken_at_once(field: Field, tmp_path: Path) -> None:
     python, environ = without_ansible(tmp_path)
     with ExitStack() as stack:
@@ -187,6 +194,4 @@ def test_the_plan_that_brought_it_live_cannot_be_used_again(live: Field) -> None
 
 
 def test_no_order_came_in_while_it_was_stopped_for_good(live: Field) -> None:
-    last = max(moment(record["at"]) for record in live.ledger() if record["kind"] == "kill.done")
-    late = [row for row in live.orders(event="accepted") if moment(row["time"]) > last]
-    assert late == []
+    assert accepted_since_the_kill(live) == []
