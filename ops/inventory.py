@@ -19,6 +19,9 @@ from ops.errors import InputError
 from ops.model.profile import Profile, Slot
 from ops.yaml_source import YamlSource
 
+# The commented files that every environment is copied from.
+EXAMPLES = Path(__file__).resolve().parents[1] / "inventory" / "sandbox"
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -164,9 +167,22 @@ def load_profile(where: Place, system: str) -> Profile:
             expected=system,
             seen=profile.system,
         )
+    _refuse_modes_alike(profile, source)
     _refuse_crossed_accounts(profile, source)
     _refuse_plain_http(profile, source)
     return profile
+
+
+def _refuse_modes_alike(profile: Profile, source: YamlSource) -> None:
+    for name, two in profile.mode.variables.items():
+        if two.paper == two.live:
+            raise InputError(
+                f"{name} has the same value in paper and in live",
+                file=source.path,
+                line=source.line(("mode", "variables", name)),
+                expected="two different ones",
+                remedy="a variable that does not change says nothing about the mode: leave it out, or correct it",
+            )
 
 
 def _refuse_crossed_accounts(profile: Profile, source: YamlSource) -> None:
@@ -229,21 +245,19 @@ def _load(path: Path, model: type[Model]) -> Model:
         raise _told(error, source) from None
 
 
-_SAYS = {"extra_forbidden": "unknown key", "missing": "is missing"}
-
-
 def _told(error: ValidationError, source: YamlSource) -> InputError:
     """The first complaint of pydantic as one of ours. The rejected input is never repeated."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     place: tuple[Any, ...] = first["loc"]
     name = ".".join(map(str, place))
     kind = str(first["type"])
+    example = _example(source, place)
     if kind == "extra_forbidden":
         return InputError(
             f"unknown key {name!r}",
             file=source.path,
             line=source.line(place),
-            remedy="see the comments in inventory/sandbox for the keys there are",
+            remedy=f"the commented example has every key there is: {EXAMPLES}",
         )
     if kind == "missing":
         return InputError(
@@ -251,6 +265,24 @@ def _told(error: ValidationError, source: YamlSource) -> InputError:
             file=source.path,
             line=source.line(place[:-1]),
             expected=f"a value for {place[-1]}",
-            remedy="add it; there is no default",
+            remedy=f"add it, there is no default{example}",
         )
-    return InputError(f"{name} is wrong", file=source.path, line=source.line(place), expected=str(first["msg"]))
+    return InputError(
+        f"{name} is wrong",
+        file=source.path,
+        line=source.line(place),
+        expected=str(first["msg"]),
+        remedy=f"mend it{example}",
+    )
+
+
+def _example(source: YamlSource, place: tuple[Any, ...]) -> str:
+    """The line of the commented example that shows this very key: the example is the schema's help."""
+    is_profile = source.path.parent.name == "systems"
+    path = EXAMPLES / "systems" / "alpaca-bot.yml" if is_profile else EXAMPLES / source.path.name
+    try:
+        example = YamlSource(path)
+        line = example.lines[place]
+        return f"; as in {path}:{line}: {path.read_text().splitlines()[line - 1].strip()}"
+    except (InputError, KeyError):
+        return ""

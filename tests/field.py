@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import random
 import re
 import shutil
@@ -84,6 +85,21 @@ class Field:
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
 
+    def typed(self, *words: str, answer: str) -> Done:
+        """Runs a command at a real terminal of its own and types the answer when it asks."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(ROOT)
+            os.execve(sys.executable, self.command(*words), self.environ)
+        seen = b""
+        while piece := _read(terminal):
+            seen += piece
+            if b"anything else to stop: " in seen and answer:
+                os.write(terminal, answer.encode())
+                answer = ""
+        os.close(terminal)
+        return Done(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), seen.decode(errors="replace"))
+
     def command(self, *words: str) -> list[str]:
         """The command line: Invoke as its own module, so that no console script must be on PATH."""
         return [sys.executable, "-m", "invoke", *words]
@@ -117,6 +133,14 @@ def opened(folder: Path) -> Iterator[Field]:
         yield field
     finally:
         field.close()
+
+
+def _read(terminal: int) -> bytes:
+    """What the terminal shows next; nothing when the other side has gone."""
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""
 
 
 def kill_group(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
