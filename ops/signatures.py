@@ -13,6 +13,8 @@ from pathlib import Path
 from ops.errors import InputError, Refused
 
 _SIGNED = re.compile(r'Good "(?P<namespace>[^"]+)" signature for (?P<person>\S+) with \S+ key (?P<key>SHA256:\S+)')
+# A line of allowed signers whose first field is not plain names: `*`, `?` and `!` are patterns to OpenSSH.
+_PATTERN = re.compile(r"^\s*[^#\s]*[*?!]", re.MULTILINE)
 SIGNATURE_MAX_BYTES = 16384
 
 
@@ -51,6 +53,8 @@ def verify(text: str, namespace: str, person: str, armored: str, signers: Path, 
         return "", "this is not one SSH signature"
     if not signers.is_file() or signers.is_symlink():
         return "", f"there is no plain file of allowed signers at {signers}"
+    if _PATTERN.search(signers.read_text(errors="replace")):
+        return "", f"{signers} names a signer by a pattern: it could be anybody"
     with tempfile.TemporaryDirectory(prefix="interlock-verify-") as folder:
         signature = Path(folder) / "plan.sig"
         signature.write_text(armored)

@@ -21,14 +21,16 @@ PLACEHOLDER = re.compile(
 
 
 class _Loader(yaml.SafeLoader):
-    """Only true/false are booleans (a switch word OFF stays text), and 0.5 stays text for Decimal."""
+    """Only true/false are booleans (a switch word OFF stays text), 0.5 stays text for Decimal, and whole numbers are in
+    base ten (YAML 1.1 reads 0500 as 320 and 1:30 as 90)."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, rule) for tag, rule in rules if not tag.endswith((":bool", ":float", ":timestamp"))]
+    first: [(tag, rule) for tag, rule in rules if not tag.endswith((":bool", ":int", ":float", ":timestamp"))]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^(?:0|-?[1-9][0-9]*)$"), list("-0123456789"))
 
 
 class YamlSource:
@@ -38,6 +40,7 @@ class YamlSource:
         """Raises InputError for a file that is missing, unreadable, not YAML, or holds a duplicate key."""
         self.path = path
         self.lines: dict[Place, int] = {}
+        self._inside: list[yaml.Node] = []
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -63,6 +66,14 @@ class YamlSource:
 
     def _build(self, loader: _Loader, node: yaml.Node, place: Place) -> Any:
         self.lines.setdefault(place, node.start_mark.line + 1)
+        if any(node is outer for outer in self._inside):
+            raise InputError("a value refers to itself", file=self.path, line=self.line(place))
+        self._inside.append(node)
+        value = self._value(loader, node, place)
+        self._inside.pop()
+        return value
+
+    def _value(self, loader: _Loader, node: yaml.Node, place: Place) -> Any:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(loader, node, place)
         if isinstance(node, yaml.SequenceNode):
@@ -74,6 +85,9 @@ class YamlSource:
     def _mapping(self, loader: _Loader, node: yaml.MappingNode, place: Place) -> dict[Hashable, Any]:
         result: dict[Hashable, Any] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                line = key_node.start_mark.line + 1
+                raise InputError("a key is not a plain word", file=self.path, line=line)
             key = loader.construct_object(key_node)
             here = (*place, key)
             self.lines[here] = key_node.start_mark.line + 1

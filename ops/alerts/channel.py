@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 from ops.errors import AlertError
 from ops.model.profile import Channel
 from ops.web import NoAnswer, ask
+
+Answer = TypeVar("Answer")
 
 
 class AlertChannel(Protocol):
@@ -29,13 +32,13 @@ class Slack:
     def send(self, text: str) -> str:
         """The receipt is `channel|ts`, which names the message in Slack."""
         answer = self._asked("POST", "/api/chat.postMessage", {"channel": self._channel, "text": text})
-        return f"{answer['channel']}|{answer['ts']}"
+        return _shaped("Slack", lambda: f"{answer['channel']}|{answer['ts']}")
 
     def acknowledged(self, receipt: str) -> bool:
         """Any reaction by anyone but the sender counts."""
         channel, stamp = receipt.split("|")
         answer = self._asked("GET", f"/api/reactions.get?channel={quote(channel)}&timestamp={quote(stamp)}")
-        return bool((answer.get("message") or {}).get("reactions"))
+        return _shaped("Slack", lambda: _reacted(answer["message"]))
 
     def _asked(self, method: str, path: str, body: Any = None) -> Any:
         answer = _asked("Slack", method, self._url + path, self._headers, body)
@@ -51,15 +54,14 @@ class Telegram:
         self._base, self._chat = f"{url}/bot{token}", chat
 
     def send(self, text: str) -> str:
-        """The receipt is the message's id in the chat."""
-        answer = self._asked("POST", "/sendMessage", {"chat_id": self._chat, "text": text})
-        return str(answer["result"]["message_id"])
+        """The receipt is `chat|message id`: Telegram counts the messages of each chat anew."""
+        sent = self._asked("POST", "/sendMessage", {"chat_id": self._chat, "text": text})
+        return _shaped("Telegram", lambda: f"{sent['result']['chat']['id']}|{sent['result']['message_id']}")
 
     def acknowledged(self, receipt: str) -> bool:
         """A message in the chat that replies to ours."""
-        updates = self._asked("GET", "/getUpdates")["result"]
-        replies = [((u.get("message") or {}).get("reply_to_message") or {}).get("message_id") for u in updates]
-        return receipt in map(str, replies)
+        answer = self._asked("GET", "/getUpdates")
+        return _shaped("Telegram", lambda: receipt in _answered(answer["result"]))
 
     def _asked(self, method: str, path: str, body: Any = None) -> Any:
         answer = _asked("Telegram", method, self._base + path, {}, body)
@@ -72,6 +74,23 @@ def open_channel(channel: Channel, token: str) -> AlertChannel:
     """The channel that a profile describes."""
     kinds: dict[str, type[Slack] | type[Telegram]] = {"slack": Slack, "telegram": Telegram}
     return kinds[channel.kind](channel.url, token, channel.to)
+
+
+def _reacted(message: Mapping[str, Any]) -> bool:
+    users = {user for reaction in message.get("reactions", ()) for user in reaction["users"]}
+    return bool(users - {message.get("user")})
+
+
+def _answered(updates: Sequence[Mapping[str, Any]]) -> list[str]:
+    messages = [update.get("message") or {} for update in updates]
+    return [f"{m['chat']['id']}|{m['reply_to_message']['message_id']}" for m in messages if m.get("reply_to_message")]
+
+
+def _shaped(service: str, read: Callable[[], Answer]) -> Answer:
+    try:
+        return read()
+    except (KeyError, TypeError, AttributeError):
+        raise AlertError(f"{service} answered in an unknown shape") from None
 
 
 def _asked(service: str, method: str, url: str, headers: dict[str, str], body: Any) -> dict[str, Any]:

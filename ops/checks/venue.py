@@ -7,11 +7,14 @@ from ops.errors import VenueError
 from ops.model.outcome import Finding
 from ops.model.profile import Slot
 
+LIVE: Slot = "live"
+PAPER: Slot = "paper"
+
 
 def _slot(sight: Sight, params: Params) -> Slot:
-    """The slot that a probe names; without a name, the one in force."""
-    given = params.get("env") or params.get("slot") or sight.slot
-    return "live" if given == "live" else "paper"
+    """The slot that a probe names; without a name, or with `in force`, the one in force."""
+    given = params.get("env") or params.get("slot") or "in force"
+    return {"live": LIVE, "paper": PAPER}.get(given, sight.slot)
 
 
 def auth(sight: Sight, params: Params) -> Finding:
@@ -65,10 +68,11 @@ def funded(sight: Sight, params: Params) -> Finding:
 
 
 def open_orders(sight: Sight, params: Params) -> Finding:
-    """Every open order belongs to one of the bots; foreign ones are named."""
-    orders = sight.open_orders(sight.slot)
+    """Every open order belongs to one of the bots; foreign ones are named. With `expect: none` every one is foreign."""
+    orders = sight.open_orders(_slot(sight, params))
     prefixes = tuple(host.order_prefix for host in sight.profile.hosts.values())
-    foreign = [f"{o.symbol} {o.side} {o.qty} ({o.client_id})" for o in orders if not o.client_id.startswith(prefixes)]
+    ours = [o for o in orders if o.client_id.startswith(prefixes) and params.get("expect") != "none"]
+    foreign = [f"{o.symbol} {o.side} {o.qty} ({o.client_id})" for o in orders if o not in ours]
     seen = f"{len(orders)} open, {len(foreign)} not ours" + (f": {', '.join(foreign)}" if foreign else "")
     remedy = "find out whose orders these are; cancel them or use an account of its own" if foreign else ""
     return sight.finding("venue.open_orders", not foreign, seen, "only our own orders", remedy)

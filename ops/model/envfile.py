@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-# Printable ASCII without what any of the readers treats specially: space # $ ' " \ and the back-tick.
-_VALUE = re.compile(r"[!%&()*+,\-./0-9:;<=>?@A-Z\[\]^_a-z{|}~]*\Z")
+# Printable ASCII without what any of the readers treats specially: space # $ ' " \ back-tick, and what a shell would
+# run or expand in an assignment: & ; | < > ( ) ~
+_VALUE = re.compile(r"[!%*+,\-./0-9:=?@A-Z\[\]^_a-z{}]*\Z")
 
 
 def unfit(key: str, value: str) -> str | None:

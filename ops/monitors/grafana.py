@@ -27,10 +27,15 @@ def newest_sample_ms(url: str, token: str, expressions: Mapping[str, str]) -> di
     results = _asked("POST", f"{url}/api/ds/query", token, {"queries": queries, "from": "now-5m", "to": "now"})
     try:
         frames = {title: results["results"].get(ref, {}).get("frames", []) for ref, title in refs.items()}
-        times = {title: [t for frame in found for t in frame["data"]["values"][0]] for title, found in frames.items()}
-    except (KeyError, TypeError, IndexError):
+        times = {title: [t for frame in found for t in _times(frame)] for title, found in frames.items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
         raise MonitorError("Grafana answered a query in an unknown shape") from None
     return {title: max(found, default=None) for title, found in times.items()}
+
+
+def _times(frame: Mapping[str, Any]) -> list[int]:
+    """The times of the points that have a value: a series that has stopped keeps its time axis, with nulls on it."""
+    return [at for at, value in zip(*frame["data"]["values"][:2], strict=True) if value is not None]
 
 
 def _asked(method: str, url: str, token: str, body: Any = None) -> Any:

@@ -16,7 +16,7 @@ def _data(url: str) -> Any:
         raise MonitorError(f"Prometheus did not answer: {error}") from None
     if status != 200 or not isinstance(document, dict) or document.get("status") != "success":
         raise MonitorError(f"Prometheus refused: HTTP {status}")
-    return document["data"]
+    return document.get("data")
 
 
 def targets(url: str, job: str) -> list[dict[str, str]]:

@@ -252,7 +252,9 @@ class Sandbox:
 
     def _live_a_week(self) -> None:
         """A week on paper by the bots' own code on an injected clock; only on hosts that have never traded."""
-        if all((host.root / "var" / "audit-paper.sqlite").exists() for host in self._plan.hosts):
+        records = [host.root / "var" / "audit-paper.sqlite" for host in self._plan.hosts]
+        if all(path.exists() for path in records):
+            self._say_if_it_slept(max(path.stat().st_mtime for path in records))
             return
         # Imports pandas through alpaca-py: half a second that only a first start pays.
         from ops.sandbox.week import AdminControl, WeekBot, run_week
@@ -261,6 +263,14 @@ class Sandbox:
         bots = [WeekBot({**_pairs(host.root / "keys.env"), **self._environ(host)}) for host in self._plan.hosts]
         self._say("simulating a week of paper trading")
         run_week(bots, control, datetime.now(UTC), days=8, on_day=lambda day: self._say(f"simulated {day:%a %Y-%m-%d}"))
+
+    def _say_if_it_slept(self, last_wrote: float) -> None:
+        hours = int((datetime.now(UTC).timestamp() - last_wrote) // 3600)
+        if hours >= 1:
+            self._say(
+                f"the sandbox slept for {hours} h: its week on paper has a gap now, which preflight will not overlook; "
+                "invoke sandbox.down --wipe gives it a fresh week"
+            )
 
     def _environ(self, host: SandboxHost) -> dict[str, str]:
         return {

@@ -31,6 +31,7 @@ def cancel_both(run: Run) -> Ended:
 def _cancel(run: Run, slots: Sequence[Slot]) -> Ended:
     seen, problems = [], []
     filled: list[str] = []
+    others: list[str] = []
     for slot in slots:
         try:
             proof, named = _to_zero(run.doors, run.doors.actor(slot))
@@ -43,8 +44,13 @@ def _cancel(run: Run, slots: Sequence[Slot]) -> Ended:
         late, lost = _ends(run.doors.actor(slot), named)
         filled += late
         problems += [f"{slot}: {text}" for text in lost]
-        seen.append(f"{slot} {len(named)} cancelled, {'zero open twice' if proof.proven else 'NOT zero'}")
-    return Ended("; ".join(seen) or "no account to cancel on", tuple(problems), {"filled_meanwhile": filled})
+        foreign = _foreign(run, named)
+        others += foreign
+        what = f"{len(named)} cancelled" + (f" ({len(foreign)} not ours)" if foreign else "")
+        seen.append(f"{slot} {what}, {'zero open twice' if proof.proven else 'NOT zero'}")
+    return Ended(
+        "; ".join(seen) or "no account to cancel on", tuple(problems), {"filled_meanwhile": filled, "not_ours": others}
+    )
 
 
 def _to_zero(doors: Doors, actor: VenueActor) -> tuple[ZeroProof, dict[str, OrderView]]:
@@ -80,6 +86,14 @@ def _ends(actor: VenueActor, named: dict[str, OrderView]) -> tuple[list[str], li
         elif now.status == "filled":
             filled.append(f"{order.client_id} {order.symbol} {order.side} {order.qty}")
     return filled, lost
+
+
+def _foreign(run: Run, named: dict[str, OrderView]) -> list[str]:
+    """Orders of the account that no bot of the system placed: cancelled with the rest, so they are named."""
+    prefixes = tuple(host.order_prefix for host in run.doors.profile.hosts.values())
+    return [
+        f"{o.client_id} {o.symbol} {o.side} {o.qty}" for o in named.values() if not o.client_id.startswith(prefixes)
+    ]
 
 
 def _name(named: dict[str, OrderView], order: str) -> str:

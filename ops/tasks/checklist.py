@@ -36,6 +36,7 @@ def show(env: str = "", system: str = "", phase: str = "", json: bool = False) -
 def coverage(env: str = "", system: str = "", json: bool = False) -> Told:
     """Count which requirements have an answer that Interlock can give, and name the missing ones.
 
+    Says nothing of whether the answer is yes: that is checklist.show.
     Exit codes: 0 all answered, 3 some are missing. Page: runbooks/checklist.md
     """
     from ops.inventory import load_profile

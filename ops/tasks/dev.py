@@ -16,7 +16,7 @@ def _run(*commands: list[str]) -> int:
     return 0
 
 
-@operator_task(help={"only": "a path or -k expression for pytest"})
+@operator_task(help={"only": "a path for pytest; then the checks are left out"})
 def test(only: str = "") -> Told:
     """Run every check and every test: ruff, mypy, ansible-lint, pytest.
 
@@ -32,7 +32,10 @@ def test(only: str = "") -> Told:
 
 @operator_task(help={})
 def check() -> Told:
-    """Run ruff, mypy and ansible-lint without the tests. Exit codes: 0 clean, 1 not. Page: runbooks/develop.md"""
+    """Run ruff, mypy and ansible-lint without the tests.
+
+    Exit codes: 0 clean, 1 not. Page: runbooks/develop.md
+    """
     code = _check()
     return Told("Clean" if not code else f"Not clean (exit {code})", code=FAULT if code else DONE)
 

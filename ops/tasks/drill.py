@@ -19,7 +19,7 @@ def drill(control: str = "", env: str = "", system: str = "", json: bool = False
     """Rehearse: drive a control to its limit on paper and see the bot halt, replay signals, send an alert.
 
     What a drill shows is recorded and opens the gate until it is too old. Drills that could trade run on paper only.
-    Exit codes: 0 as expected, 3 a drill did not end as it must. Page: runbooks/drill.md
+    Exit codes: 0 as expected, 2 no such drill, 3 a drill did not end as it must. Page: runbooks/drill.md
     """
     from ops.provider import ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors

@@ -20,9 +20,10 @@ def go_live(env: str = "", system: str = "", plan: str = "", requester: str = ""
     """Take a system from paper to the first live stage, or exactly back.
 
     Preflight, plan, signatures, then: trip, cancel, snapshot, host deadline, flip, prove, testinfra, health audit,
-    reconcile, re-arm. Refuses unless everything is proven. Whatever fails on the way ends in verified paper + tripped
+    reconcile, rearm. Refuses unless everything is proven. Whatever fails on the way ends in verified paper + tripped
     (exit 5), or says what could not be proven (exit 6). Run again when it is live, it has nothing to do.
-    Exit codes: 0 live, 3 refused, 4 waits for signatures, 5 failed and safe, 6 residue. Page: runbooks/go-live.md
+    Exit codes: 0 live, 2 bad input, 3 refused, 4 waits for signatures, 5 failed and safe, 6 residue.
+    Page: runbooks/go-live.md
     """
     from ops.provider import approver, ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors

@@ -11,7 +11,7 @@ def health_audit(env: str = "", system: str = "", json: bool = False) -> Told:
     """Answer what must hold while the system runs: the house rules, and the daily and first-day requirements.
 
     Rehearses the kill switch without tripping it (a dry call). Otherwise it reads.
-    Exit codes: 0 healthy, 3 a blocking requirement does not hold. Page: runbooks/health-audit.md
+    Exit codes: 0 healthy, 2 bad input, 3 a blocking requirement does not hold. Page: runbooks/health-audit.md
     """
     from ops.provider import refuse_asleep
     from ops.tasks.opening import keep_kill_ready, open_doors

@@ -9,7 +9,7 @@ from ops.tasks.telling import Told, operator_task
 @operator_task(
     changes=True,
     name="rotate-keys",
-    help={"slot": "live or paper", "env": ENV_HELP, "system": SYSTEM_HELP, "json": JSON_HELP},
+    help={"slot": "which key: live (default) or paper", "env": ENV_HELP, "system": SYSTEM_HELP, "json": JSON_HELP},
 )
 def rotate_keys(slot: str = "live", env: str = "", system: str = "", json: bool = False) -> Told:
     """Put a new key in force: pending -> tested -> deployed -> current -> previous.
@@ -17,7 +17,8 @@ def rotate_keys(slot: str = "live", env: str = "", system: str = "", json: bool 
     Where the venue has no API for keys it names the step that a person must do, and waits. The new key must open the
     pinned account and differ from the other slot's and from every former one. A key that the bots use is changed while
     they are halted, in one rename per host, and proven in the running process; the former one is proven dead.
-    Exit codes: 0 done, 3 refused, 4 waits for the person, 5 failed and safe, 6 residue. Page: runbooks/rotate-keys.md
+    Exit codes: 0 done, 2 bad input, 3 refused, 4 waits for a person, 5 failed and safe, 6 residue.
+    Page: runbooks/rotate-keys.md
     """
     from ops.errors import InputError
     from ops.provider import approver, ensure_up

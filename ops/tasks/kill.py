@@ -17,8 +17,8 @@ def kill(reason: str = "", env: str = "", system: str = "", json: bool = False) 
     """Stop everything now, and prove it: every brake of every system at once, then zero open orders seen twice.
 
     Needs one person; no lock, no gate, no Ansible, no healthy ledger, no running bot. Says per account: sent,
-    acknowledged, verified zero or UNKNOWN, and which positions are left.
-    Exit codes: 0 only if all is proven, 6 with the residue otherwise. Page: runbooks/kill.md
+    acknowledged, verified zero or UNKNOWN, and which positions are left; it closes none. Run it as often as you like.
+    Exit codes: 0 only if all is proven, 2 no reason was given, 6 residue is left. Page: runbooks/kill.md
     """
     import getpass
 

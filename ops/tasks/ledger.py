@@ -29,7 +29,10 @@ def _ledger(env: str) -> tuple[str, Ledger]:
     }
 )
 def show(env: str = "", last: str = "20", kind: str = "", json: bool = False) -> Told:
-    """Show what Interlock did and saw, newest last. Exit codes: 0 shown, 2 bad input. Page: runbooks/ledger.md"""
+    """Show what Interlock did and saw, newest last.
+
+    Exit codes: 0 shown, 2 bad input. Page: runbooks/ledger.md
+    """
     from ops.errors import InputError
 
     if not last.isdigit() or int(last) < 1:

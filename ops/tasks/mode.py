@@ -12,9 +12,10 @@ from ops.tasks.telling import REFUSED, Told, operator_task
     help={"to": "only `paper`: the way to live is go-live", "env": ENV_HELP, "system": SYSTEM_HELP, "json": JSON_HELP},
 )
 def flip_mode(to: str = "paper", env: str = "", system: str = "", json: bool = False) -> Told:
-    """Flip all mode variables, key and endpoint to paper, halted and proven. By itself it only goes this way.
+    """Flip all mode variables, key, endpoint and size to paper, tripped and proven; towards live it refuses.
 
-    Exit codes: 0 proven paper + tripped, 3 refused (towards live), 6 something could not be proven.
+    The steps are those of rollback.
+    Exit codes: 0 proven paper + tripped, 2 bad input, 3 refused towards live, 6 something could not be proven.
     Page: runbooks/rollback.md
     """
     if to != "paper":

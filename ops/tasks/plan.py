@@ -20,8 +20,9 @@ from ops.tasks.telling import Told, operator_task
 def plan(
     env: str = "", system: str = "", show: str = "", out: str = "", requester: str = "", json: bool = False
 ) -> Told:
-    """Freeze what go-live would do into a text that people can sign. Changes nothing but the ledger.
+    """Freeze what go-live would do into a text that people can sign.
 
+    Changes nothing but the ledger.
     The text names system, hosts, every variable that changes, key fingerprint, account, caps, commit, digests of every
     input, the findings and the ledger's head. If any of it changes before go-live, the plan is stale.
     Exit codes: 0 made, 2 bad input, 3 preflight keeps the gate shut. Page: runbooks/go-live.md

@@ -19,7 +19,7 @@ def preflight(env: str = "", system: str = "", json: bool = False) -> Told:
 
     Every requirement of the system's checklist that belongs before the transition is answered by a check, a recorded
     drill or action, a signed attestation or a dated document; so are the house rules. Unknown and stale are not passes.
-    Exit codes: 0 the gate is open, 3 something keeps it shut. Page: runbooks/go-live.md
+    Exit codes: 0 the gate is open, 2 bad input, 3 something keeps it shut. Page: runbooks/preflight.md
     """
     from ops.provider import ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors

@@ -12,11 +12,12 @@ from ops.tasks.telling import Told, operator_task
           "requester": "who asks, if not the login name"},
 )  # fmt: skip
 def rearm(env: str = "", system: str = "", plan: str = "", requester: str = "", json: bool = False) -> Told:
-    """Let a tripped system trade again in the mode it is in. Needs signatures of its own.
+    """Let a tripped system trade again in the mode it is in, under signatures of its own.
 
-    Asks first whether mode, account, release and reconciliation hold, then lifts the halt on every host, only if nobody
-    tripped it anew meanwhile. Exit codes: 0 armed, 3 refused, 4 waits for signatures, 5 failed and back on paper +
-    tripped, 6 residue. Page: runbooks/rollback.md
+    A live system that is tripped trades live again. Asks first whether mode, account, release and reconciliation hold,
+    then lifts the halt on every host, only if nobody tripped it anew meanwhile.
+    Exit codes: 0 armed, 2 bad input, 3 refused, 4 waits for signatures, 5 failed and back on paper + tripped,
+    6 residue. Page: runbooks/rearm.md
     """
     from ops.provider import approver, ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors

@@ -10,8 +10,9 @@ from ops.tasks.telling import Told, operator_task
 def restart(env: str = "", system: str = "", json: bool = False) -> Told:
     """Recreate every service, so that it reads its env file anew, and prove that mode and key are the same as before.
 
-    The bots come back tripped: un-tripping is always a step of its own (invoke rearm).
-    Exit codes: 0 restarted and proven, 5 failed and back on paper + tripped, 6 residue. Page: runbooks/restart.md
+    The bots come back tripped: letting them trade is always a step of its own (invoke rearm).
+    Exit codes: 0 restarted and proven, 2 bad input, 3 refused, 5 failed and back on paper + tripped, 6 residue.
+    Page: runbooks/restart.md
     """
     from ops.provider import ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors

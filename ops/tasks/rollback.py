@@ -17,12 +17,13 @@ from ops.tasks.telling import Told, operator_task
     },
 )
 def rollback(env: str = "", system: str = "", adopt: str = "", flatten: bool = False, json: bool = False) -> Told:
-    """Bring what is live or in transition back to proven paper, tripped. Needs no plan and no signature.
+    """Bring what is live or in transition back to proven paper, tripped, without a plan or a signature.
 
     Trip, cancel with the live key until zero open orders are seen twice, record who adopts the positions, flip
-    everything to paper in one rename per host, prove paper, stay tripped until somebody re-arms. Without arguments it
+    everything to paper in one rename per host, prove paper, stay tripped until somebody rearms. Without arguments it
     finds out by itself what is to be rolled back.
-    Exit codes: 0 proven paper + tripped, 6 something could not be proven. Page: runbooks/rollback.md
+    Exit codes: 0 proven paper + tripped, 2 bad input, 3 --flatten was not confirmed, 6 something could not be proven.
+    Page: runbooks/rollback.md
     """
     from ops.tasks.descent import lowered
 

@@ -49,7 +49,10 @@ def down(env: str = "sandbox", wipe: bool = False, json: bool = False) -> Told:
 
 @operator_task(help={"env": ENV_HELP, "json": JSON_HELP})
 def status(env: str = "sandbox", json: bool = False) -> Told:
-    """Show the sandbox's processes. Exit codes: 0 shown, 2 not a sandbox. Page: runbooks/sandbox.md"""
+    """Show the sandbox's processes.
+
+    Exit codes: 0 shown, 2 not a sandbox. Page: runbooks/sandbox.md
+    """
     from ops.provider import sandbox_of
     from ops.tasks.opening import open_doors
 
@@ -68,7 +71,7 @@ def status(env: str = "sandbox", json: bool = False) -> Told:
     changes=True,
     help={
         "name": "the fault; without it, all of them are listed",
-        "where": "paper or live (venue faults), or a host's name (bot faults)",
+        "where": "paper or live (faults of the venue), or a host's name (faults of a bot or a host); else nothing",
         "off": "switch it off again",
         "env": ENV_HELP,
         "json": JSON_HELP,
@@ -95,8 +98,9 @@ def fault(name: str = "", where: str = "", off: bool = False, env: str = "sandbo
 
 @operator_task(changes=True, name="new-key", help={"slot": "live or paper", "env": ENV_HELP, "json": JSON_HELP})
 def new_key(slot: str = "live", env: str = "sandbox", json: bool = False) -> Told:
-    """Play the person at the venue's dashboard: regenerate a key (the old one dies) and hand the new one in as pending.
+    """Play the person at the venue's dashboard: regenerate a key and hand the new one in as pending.
 
+    The old key dies at once, as it does at the venue.
     Exit codes: 0 handed in, 2 bad input. Page: runbooks/rotate-keys.md
     """
     from ops.errors import InputError

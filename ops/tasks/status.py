@@ -16,7 +16,7 @@ def status(env: str = "", system: str = "", json: bool = False) -> Told:
     """Show where every system stands: stage by the ledger, mode by three readings per host, switch, orders, positions.
 
     Reads; changes nothing. If the ledger and what the hosts show disagree, it says so and exits 6.
-    Exit codes: 0 ledger and world agree, 6 they do not or something is unknown. Page: runbooks/status.md
+    Exit codes: 0 ledger and world agree, 2 bad input, 6 they do not or something is unknown. Page: runbooks/status.md
     """
     from ops.tasks.opening import chosen_place, chosen_systems, open_doors
 

@@ -16,7 +16,7 @@ def verify(env: str = "", system: str = "", json: bool = False) -> Told:
     """Verify the hosts with testinfra: owners and modes, env file by digest, process, sockets, clock, disk, logs.
 
     Reads; changes nothing. Expects what the ledger says is in force.
-    Exit codes: 0 all assertions hold, 3 some do not, 2 the hosts could not be asked. Page: runbooks/verify.md
+    Exit codes: 0 all assertions hold, 2 bad input, 3 some do not or a host is dark. Page: runbooks/verify.md
     """
     from ops.hosts.testinfra import verify_hosts
     from ops.provider import refuse_asleep

@@ -17,7 +17,17 @@ from ops.model.history import History, replay
 from ops.model.outcome import Finding, Outcome, opens_gate, worst
 
 # Asked besides what the seed asks: no transition begins from a state that Interlock cannot explain.
-HOUSE = ("mode_consistency", "release_equality", "host_health", "env_file", "venue.auth", "venue.open_orders")
+Rule = tuple[str, str, Mapping[str, Any]]
+HOUSE: tuple[Rule, ...] = (
+    ("mode_consistency", "Declared, loaded and observed mode agree on every host", {}),
+    ("release_equality", "Every host runs the same code", {}),
+    ("host_health", "Every bot is alive, listens on loopback only, and shows no secret", {}),
+    ("env_file", "Every env file is canonical, private, and holds the key in force", {}),
+    ("venue.auth", "The key in force opens the pinned account", {"env": "in force"}),
+    ("venue.open_orders", "Every open order is one of ours", {"env": "in force"}),
+)
+BEFORE_LIVE: Rule = ("venue.open_orders", "Nothing is open on the live account yet", {"env": "live", "expect": "none"})
+BEFORE_REARM: Rule = ("reconcile", "The venue's fills and the bots' records agree", {"scope": "fills"})
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ class Report:
 def preflight(doors: Doors) -> Report:
     """Everything that must hold before go-live, over one look at hosts, venue and ledger."""
     sight = look(doors)
-    return Report(sight, (*house(sight), *answered(sight, ("preflight",))))
+    return Report(sight, (*house(sight, BEFORE_LIVE), *answered(sight, ("preflight",))))
 
 
 def look(doors: Doors, playbook: str = "look.yml") -> Sight:
@@ -105,30 +115,15 @@ def _answer(sight: Sight, entry: Entry) -> Answered:
 
 def rearm_gate(sight: Sight) -> Report:
     """What must hold before a tripped system may trade again in the mode it is in."""
-    return Report(sight, (*house(sight, sight.slot), _rule("HOUSE-007", "reconcile", sight, {"scope": "fills"})))
+    return Report(sight, house(sight, BEFORE_REARM))
 
 
-def house(sight: Sight, slot: str = "paper") -> tuple[Answered, ...]:
+def house(sight: Sight, *more: Rule) -> tuple[Answered, ...]:
     """What the house asks besides the checklist: no transition begins from a state that nobody can explain."""
     return tuple(
-        _rule(f"HOUSE-{index:03}", name, sight, {"env": slot} if name == "venue.auth" else {})
-        for index, name in enumerate(HOUSE, 1)
+        Answered(f"HOUSE-{index:03}", asks, "check", True, (ask(probe, sight, params),))
+        for index, (probe, asks, params) in enumerate((*HOUSE, *more), 1)
     )
-
-
-def _rule(identifier: str, name: str, sight: Sight, params: Mapping[str, Any]) -> Answered:
-    return Answered(identifier, _ASKS[name], "check", True, (ask(name, sight, params),))
-
-
-_ASKS = {
-    "mode_consistency": "Declared, loaded and observed mode agree on every host",
-    "release_equality": "Every host runs the same code",
-    "host_health": "Every bot is alive, listens on loopback only, and shows no secret",
-    "env_file": "Every env file is canonical, private, and holds the key in force",
-    "venue.auth": "The key in force opens the pinned account",
-    "venue.open_orders": "Every open order is one of ours",
-    "reconcile": "The venue's fills and the bots' records agree",
-}
 
 
 def current_history(doors: Doors) -> History:
