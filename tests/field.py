@@ -51,6 +51,7 @@ class Field:
         self.inventory, self.state_root = folder / "inventory", folder / "state"
         self.state = self.state_root / "sandbox"
         self.base = free_base()
+        self.said: list[str] = []
         shutil.copytree(ROOT / "inventory", self.inventory)
         for path in self.inventory.rglob("*.yml"):
             path.write_text(PORTS_IN_INVENTORY.sub(lambda m: str(self.base + int(m[1])), path.read_text()))
@@ -72,6 +73,7 @@ class Field:
             self.command(*words), cwd=ROOT, env={**self.environ, **(environ or {})}, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False,
         )  # fmt: skip
+        self.said.append(done.stdout)
         return Done(done.returncode, done.stdout)
 
     def ask(self, *words: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.drills.canary import found_secrets
 from tests.drills.truth import assert_order_log_is_clean, assert_paper_and_tripped, open_orders
 from tests.field import Field, awaited, opened
 
@@ -86,6 +87,10 @@ def test_restart_comes_back_tripped_in_the_same_mode(field: Field) -> None:
     done = field.invoke("restart")
     assert done.code == 0, done.out
     assert_paper_and_tripped(field)
+
+
+def test_no_secret_is_anywhere_but_where_it_belongs(field: Field) -> None:
+    assert found_secrets(field) == []
 
 
 def test_the_order_log_is_clean_and_the_ledger_verifies(field: Field) -> None:
