@@ -9,6 +9,9 @@ from ops.checks.sight import Params, Sight, dark_hosts
 from ops.model.outcome import Finding
 from ops.model.profile import Slot
 
+CLOCK_SKEW_SECONDS = 2
+DISK_FREE_MIN_BYTES = 1_000_000_000
+
 
 def env_file(sight: Sight, params: Params) -> Finding:
     """The env file is canonical, private, holds just the profile's keys, and the key in force is the stored one."""
@@ -28,7 +31,7 @@ def _problems(sight: Sight, env: Mapping[str, Any]) -> list[str]:
     name = sight.profile.env_file
     found = [f"{name}{'' if p['line'] is None else ':' + str(p['line'])}: {p['text']}" for p in env["problems"]]
     found += [f"{name}: unknown key {key}" for key in env["unknown_keys"]]
-    missing = [key for key, value in env["variables"].items() if value is None and key in _common(sight)]
+    missing = [key for key in sorted(_common(sight)) if env["variables"].get(key) is None]
     found += [f"{name}: {key} is missing" for key in missing]
     credentials = sight.doors.credentials(sight.slot)
     salt = sight.doors.secrets.salt()
@@ -61,6 +64,9 @@ def env_var(sight: Sight, params: Params) -> Finding:
     name = params["name"]
     two = sight.profile.mode.variables[name]
     expected = two.live if sight.history.live else two.paper
+    dark = dark_hosts(sight)
+    if dark:
+        return sight.finding("env_var", None, f"hosts did not answer: {dark}", expected)
     seen = {}
     for host, reply in sight.replies.items():
         env, loaded = reply.look.get("env") or {}, reply.look.get("loaded") or {}
@@ -79,16 +85,24 @@ def release_equality(sight: Sight, params: Params) -> Finding:
 
 def host_health(sight: Sight, params: Params) -> Finding:
     """Each bot's loop turned lately, its API listens on loopback only, and no secret stands in any argument list."""
+    dark = dark_hosts(sight)
+    if dark:
+        return sight.finding("host_health", None, f"hosts did not answer: {dark}")
     limit = sight.profile.health.loop_age_max_seconds
-    problems = []
-    for host, reply in sight.replies.items():
-        age = ((reply.look.get("api") or {}).get("health") or {}).get(sight.profile.health.readout.field)
-        if not isinstance(age, (int, float)) or age > limit:
-            problems.append(f"{host}: the loop last turned {age if age is not None else 'an unknown number of'} s ago")
-        listening = (reply.look.get("process") or {}).get("listening") or []
-        problems += [f"{host}: listens on {a}" for a in listening if not a.startswith("127.")]
-        if reply.look.get("secret_in_argv_pids"):
-            problems.append(f"{host}: a secret stands in the arguments of process {reply.look['secret_in_argv_pids']}")
-        if reply.look.get("disk", {}).get("free_bytes", 0) < 1_000_000_000:
-            problems.append(f"{host}: less than 1 GB of disk is free")
+    problems = [f"{h}: {text}" for h, r in sight.replies.items() for text in _ailments(sight, r.look, limit)]
     return sight.finding("host_health", not problems, "; ".join(problems) or f"{len(sight.replies)} hosts healthy")
+
+
+def _ailments(sight: Sight, look: Mapping[str, Any], limit: int) -> list[str]:
+    """What is wrong with one host; what it does not show counts as wrong."""
+    age = ((look.get("api") or {}).get("health") or {}).get(sight.profile.health.readout.field)
+    young = isinstance(age, (int, float)) and not isinstance(age, bool) and -CLOCK_SKEW_SECONDS <= age <= limit
+    found = [] if young else [f"the loop last turned {age if age is not None else 'an unknown number of'} s ago"]
+    listening = (look.get("process") or {}).get("listening") or ["an unknown address"]
+    found += [f"listens on {address}" for address in listening if not address.startswith("127.")]
+    holders = look.get("secret_in_argv_pids")
+    if holders != []:
+        found.append(f"a secret stands in the arguments of process {holders or 'UNKNOWN'}")
+    if not (look.get("disk") or {}).get("free_bytes", 0) >= DISK_FREE_MIN_BYTES:
+        found.append("less than 1 GB of disk is free")
+    return found

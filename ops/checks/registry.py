@@ -50,6 +50,6 @@ def ask(probe: str, sight: Sight, params: Params) -> Finding:
         return Finding(probe, Outcome.UNKNOWN, str(error), sight.at)
     except InputError as error:
         return Finding(probe, Outcome.FAIL, error.text(), sight.at, remedy=error.remedy)
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         # A document from outside in an unexpected shape proves nothing; the shape's name is enough to find it.
         return Finding(probe, Outcome.UNKNOWN, f"an answer had an unexpected shape ({type(error).__name__})", sight.at)

@@ -63,7 +63,7 @@ class Sight:
     def rows(self, name: str) -> list[Mapping[str, Any]] | None:
         """One kind of record over all hosts; None if any host's could not be read."""
         parts = [self.evidence(host).get(name) for host in self.replies]
-        if any(part is None for part in parts):
+        if not parts or any(part is None for part in parts):
             return None
         return [row for part in parts if part is not None for row in part]
 
@@ -86,5 +86,7 @@ def take_sight(doors: Doors, history: History, replies: Mapping[str, Reply], win
 
 
 def dark_hosts(sight: Sight) -> str:
-    """The hosts that did not answer, as text; empty if all did."""
+    """The hosts that did not answer, as text; empty only if there are hosts and all did."""
+    if not sight.replies:
+        return "none was asked"
     return ", ".join(f"{host}: {reply.error}" for host, reply in sight.replies.items() if not reply.look)

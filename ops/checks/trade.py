@@ -13,7 +13,7 @@ from ops.model.canonical import utc_time
 from ops.model.outcome import Finding
 from ops.venues.protocol import FillView
 
-# A fill younger than this may be at the venue and not yet in the bot's records.
+# For so long a fill may be at the venue and not in the bot's records, or the other way round.
 SYNC_MAX = timedelta(seconds=15)
 
 
@@ -27,6 +27,8 @@ def soak(sight: Sight, params: Params) -> Finding:
     days = [(first + timedelta(days=n)).isoformat() for n in range(wanted)]
     problems: list[str] = []
     loops = 0
+    if not sight.replies:
+        return sight.finding("soak", None, "no host was asked", f"{wanted} clean days")
     for host in sight.replies:
         records = sight.evidence(host)
         if not records:
@@ -50,16 +52,18 @@ def _day_problems(sight: Sight, records: Mapping[str, Any], days: Sequence[str])
         seen = records["loops"].get(day)
         if not seen:
             problems.append(f"{day}: no loop at all")
-        elif seen["errors"]:
+        elif seen["errors"] != 0:
             problems.append(f"{day}: {seen['errors']} loops failed")
         elif seen["modes"] != ["paper"]:
             problems.append(f"{day}: ran as {', '.join(seen['modes'])}")
-        elif seen["gap_max_s"] > gap_max or _edge_gap_seconds(day, seen, days) > gap_max:
+        elif not seen["gap_max_s"] <= gap_max or _edge_gap_seconds(day, seen, days) > gap_max:
             problems.append(f"{day}: silent for more than {gap_max // 60} minutes")
     log = records["log"]
     problems += [f"log {e['at'][:19]}Z: {e['text'][28:90]}" for e in log["exceptions"] if e["at"][:10] >= days[0]]
     if not log["first_at"] or log["first_at"][:10] > days[0]:
         problems.append(f"the log begins only at {log['first_at'] or 'no time at all'}")
+    if not log["last_at"] or utc_time(log["last_at"]) < utc_time(f"{days[-1]}T00:00:00Z"):
+        problems.append(f"the log ends at {log['last_at'] or 'no time at all'}")
     return problems
 
 
@@ -88,23 +92,22 @@ def reconcile(sight: Sight, params: Params) -> Finding:
 
 
 def _fill_differences(sight: Sight, venue: Sequence[FillView], internal: Sequence[Mapping[str, Any]]) -> list[str]:
-    ours, theirs = _totals((r["order_id"], r["symbol"], r["qty"], r["price"]) for r in internal), _totals(
-        (f.order_id, f.symbol, f.qty, f.price) for f in venue if f.at < sight.at - SYNC_MAX
-    )  # fmt: skip
-    young = {f.order_id for f in venue if f.at >= sight.at - SYNC_MAX}
+    ours = _totals((r["order_id"], f"{r['symbol']} {r['side']}", r["qty"], r["price"]) for r in internal)
+    theirs = _totals((f.order_id, f"{f.symbol} {f.side}", f.qty, f.price) for f in venue)
+    seen = [(f.order_id, f.at) for f in venue] + [(r["order_id"], utc_time(r["at"])) for r in internal]
+    # Hosts and venue are not asked at one instant: at both ends of the window one may show what the other does not yet.
+    first, last = sight.since + SYNC_MAX, sight.at - SYNC_MAX
+    at_an_edge = {order for order, at in seen if not first <= at < last}
     problems = []
-    for order in sorted(theirs.keys() | ours.keys()):
-        if order in young or (order not in theirs and order in young):
-            continue
+    for order in sorted((theirs.keys() | ours.keys()) - at_an_edge):
         here, there = ours.get(order), theirs.get(order)
         if here is None and there is not None:
             problems.append(f"the venue filled {there[0]} {there[1]} (order {order[:8]}) that no bot knows")
         elif there is None and here is not None:
             problems.append(f"a bot recorded {here[0]} {here[1]} (order {order[:8]}) that the venue does not show")
         elif here and there and not _agree(here, there, sight.profile.evidence.price_tolerance_bps):
-            problems.append(
-                f"order {order[:8]}: recorded {here[1]} at {here[2]:.4f}, venue {there[1]} at {there[2]:.4f}"
-            )
+            what, whose = f"{here[0]} {here[1]} at {here[2]:.4f}", f"{there[0]} {there[1]} at {there[2]:.4f}"
+            problems.append(f"order {order[:8]}: recorded {what}, venue {whose}")
     return problems
 
 
@@ -112,7 +115,7 @@ Total = tuple[str, Decimal, Decimal]
 
 
 def _totals(rows: Any) -> dict[str, Total]:
-    """Per order: symbol, quantity, average price."""
+    """Per order: symbol and side, quantity, average price."""
     quantity: dict[str, Decimal] = defaultdict(Decimal)
     value: dict[str, Decimal] = defaultdict(Decimal)
     symbols: dict[str, str] = {}
@@ -124,7 +127,7 @@ def _totals(rows: Any) -> dict[str, Total]:
 
 
 def _agree(here: Total, there: Total, tolerance_bps: Decimal) -> bool:
-    return here[1] == there[1] and abs(here[2] - there[2]) * 10000 <= tolerance_bps * there[2]
+    return here[:2] == there[:2] and abs(here[2] - there[2]) * 10000 <= tolerance_bps * there[2]
 
 
 def _order_differences(sight: Sight) -> list[str]:

@@ -56,7 +56,7 @@ def mode_reading(look: Mapping[str, Any], profile: Profile) -> ModeReading:
     """The three readings of one host."""
     env, loaded = look.get("env") or {}, look.get("loaded") or {}
     said = (look.get("api") or {}).get("mode") or {}
-    declared = Mode.UNKNOWN if env.get("problems") else declared_mode(env.get("variables"), profile.mode)
+    declared = declared_mode(env.get("variables"), profile.mode) if env.get("problems") == [] else Mode.UNKNOWN
     observed = profile.mode.words.get(str(said.get(profile.mode.readout.field)), Mode.UNKNOWN)
     return ModeReading(declared, declared_mode(loaded.get("variables"), profile.mode), observed)
 

@@ -33,8 +33,12 @@ from pathlib import Path
 
 MEANS_RUNNING = ("RUNNING", "STARTING")
 ENV_KEY = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*\Z")
-ENV_VALUE = re.compile(rb"[!%&()*+,\-./0-9:;<=>?@A-Z\[\]^_a-z{|}~]*\Z")
+ENV_VALUE = re.compile(rb"[!%*+,\-./0-9:=?@A-Z\[\]^_a-z{}]*\Z")
 ENV_MAX_BYTES = 65536
+
+
+# What comes from a disk or a service manager that is in trouble.
+BROKEN = (OSError, xmlrpc.client.Error, http.client.HTTPException)
 
 
 class HostRefused(Exception):
@@ -97,14 +101,26 @@ def remove_durably(path):
         sync_folder(path.parent)
 
 
+def remove_leftovers(path):
+    """What a write that was killed left beside the file may hold a secret. Only under the host's lock."""
+    for temp in path.parent.glob(f".{path.name}.*"):
+        temp.unlink()
+
+
 def read_json(path):
-    """The document, None if there is no file, {"unreadable": True} if it is damaged."""
+    """The document, None if there is no file, {"unreadable": True} if it is damaged or says nothing."""
     try:
-        return json.loads(path.read_text())
+        document = json.loads(path.read_text())
     except FileNotFoundError:
         return None
     except (OSError, ValueError):
-        return {"unreadable": True}
+        document = None
+    return document if document and isinstance(document, dict) else {"unreadable": True}
+
+
+def read_gate(path):
+    """What the gate says; None if there is none. One made by hand is a gate whatever is in it, a dangling link too."""
+    return (read_json(path) or {"unreadable": True}) if os.path.lexists(path) else None
 
 
 def env_values(data):
@@ -203,7 +219,11 @@ class UnixTransport(xmlrpc.client.Transport):
         connection = http.client.HTTPConnection("localhost", timeout=20)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(20)
-        connection.sock.connect(self.path)
+        try:
+            connection.sock.connect(self.path)
+        except OSError:
+            connection.close()
+            raise
         return connection
 
 
@@ -310,7 +330,7 @@ class Host:
             "loaded": self.shown(environ) if process["pid"] else None,
             "process": {**process, "listening": listening(process["pid"])},
             "api": {name: readout(self.api, path) for name, path in self.api["readouts"].items()},
-            "gate": read_json(self.gate_path) if os.path.lexists(self.gate_path) else None,
+            "gate": read_gate(self.gate_path),
             "fence": read_json(self.fence_path),
             "deadline": read_json(self.deadline_path),
             "release_sha256": tree_sha256(self.root / self.request["release"]),
@@ -477,13 +497,13 @@ def locked(host):
 
 
 def take_fence(host):
-    """Raises the fence to this request's epoch; refuses one that is older than the host has seen."""
-    given, stored = host.request["fence"], read_json(host.fence_path) or {"epoch": 0}
-    if given["epoch"] < stored.get("epoch", 0) or (
-        given["epoch"] == stored["epoch"] and given["transition"] != stored["transition"]
-    ):
-        raise HostRefused("fenced", f"epoch {given['epoch']} is older than this host's {stored['epoch']}")
-    if given["epoch"] > stored["epoch"]:
+    """Raises the fence to this request's epoch; refuses one that is older than the host has seen. A damaged fence is
+    nobody's: it keeps no one from tripping."""
+    given, stored = host.request["fence"], read_json(host.fence_path) or {}
+    epoch = stored.get("epoch") if isinstance(stored.get("epoch"), int) else -1
+    if given["epoch"] < epoch or (given["epoch"] == epoch and given["transition"] != stored.get("transition")):
+        raise HostRefused("fenced", f"epoch {given['epoch']} is older than this host's {epoch}")
+    if given["epoch"] > epoch:
         write_durably(host.fence_path, json.dumps(given).encode())
 
 
@@ -535,6 +555,7 @@ def op_arm(host):
     with locked(host):
         match_fence(host)
         until = now() + timedelta(seconds=host.request["deadline_seconds"])
+        remove_leftovers(host.revert_path)
         write_durably(host.revert_path, host.env_path.read_bytes())
         write_durably(host.deadline_path, json.dumps({**host.request["fence"], "at": utc(until)}).encode())
         return {"until": utc(until)}
@@ -553,6 +574,7 @@ def op_flip(host):
         if facts["problems"] and compare:
             raise HostRefused("unfit", f"{host.env_path.name}: {facts['problems'][0]['text']}")
         remove_link(host.env_path)
+        remove_leftovers(host.env_path)
         write_durably(host.env_path, host.request["env_text"].encode())
         return recreate(host)
 
@@ -587,18 +609,37 @@ def op_rearm(host):
     """Lifts the halt only if nobody set it anew since: the gate and the bot's reason are still the expected ones."""
     with locked(host):
         match_fence(host)
-        gate = read_json(host.gate_path) if os.path.lexists(host.gate_path) else None
-        if gate is not None and gate.get("by") != host.request["by"]:
-            raise HostRefused("tripped-anew", f"the gate was set anew by {gate.get('by')}")
+        refuse_foreign_gate(host, host.gate_path)
         if read_json(host.deadline_path) is not None:
             raise HostRefused("armed-deadline", "the host's own deadline is still running")
-        remove_durably(host.gate_path)
+        lift_gate(host)
         done = api_verb(host.api, "rearm", host.request["expected_reason"])
         if not done["ok"]:
             write_durably(host.gate_path, json.dumps({"by": host.request["by"], "at": utc(now())}).encode())
             why = readout(host.api, host.api["switch"]["path"]).get(host.api["switch"]["reason"])
             raise HostRefused("not-rearmed", f"the bot did not re-arm, it is tripped for: {why}")
         return done
+
+
+def refuse_foreign_gate(host, path):
+    gate = read_gate(path)
+    if gate is not None and gate.get("by") != host.request["by"]:
+        raise HostRefused("tripped-anew", f"the gate was set anew by {gate.get('by')}")
+
+
+def lift_gate(host):
+    """Set aside, then read once more: a kill may have set its own gate since the first look, and that one must stay."""
+    aside = host.gate_path.with_name(host.gate_path.name + ".lifted")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(host.gate_path, aside)
+    try:
+        refuse_foreign_gate(host, aside)
+    except HostRefused:
+        if not os.path.lexists(host.gate_path):
+            os.rename(aside, host.gate_path)
+        raise
+    remove_durably(aside)
+    sync_folder(host.gate_path.parent)
 
 
 def op_disarm(host):
@@ -672,7 +713,7 @@ def perform(request, check_mode=False):
         answer["look"] = host.look()
     except HostRefused as error:
         answer.update(ok=False, error={"code": error.code, "text": str(error)}, look=host.look())
-    except (OSError, xmlrpc.client.Error, http.client.HTTPException) as error:
+    except BROKEN as error:
         answer.update(ok=False, error={"code": "broken", "text": f"{type(error).__name__}: {error}"})
         with contextlib.suppress(OSError):
             answer["look"] = host.look()
@@ -684,8 +725,8 @@ def watch(path):
     host = Host(json.loads(Path(path).read_text()))
     while True:
         deadline = read_json(host.deadline_path)
-        if deadline and (deadline.get("unreadable") or utc(now()) >= deadline["at"]):
-            with contextlib.suppress(HostRefused), locked(host):
+        if deadline and (deadline.get("unreadable") or utc(now()) >= deadline.get("at", "")):
+            with contextlib.suppress(HostRefused, *BROKEN), locked(host):  # what fails is tried again
                 if read_json(host.deadline_path) == deadline:
                     revert(host, deadline)
         time.sleep(0.5)

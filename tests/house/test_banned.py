@@ -130,6 +130,7 @@ def test_no_permission_outlives_its_need(what: str) -> None:
 CATCHES_ALL = {
     "ops/tasks/telling.py": 1,  # never a traceback for an operator
     "ops/transitions/engine.py": 1,  # around one step: a fault must still end in a safe state
+    "ops/venues/alpaca.py": 1,  # handed over to the thread that waits, and raised there
     "ops/sandbox/bots/loop.py": 1,  # the bot's loop survives its errors, and records them
 }
 
@@ -174,19 +175,23 @@ def test_nothing_is_put_into_a_drawer() -> None:
 
 
 def test_no_function_is_a_drawer() -> None:
-    found = {f"{path}::{name}" for path in sources("ops") for name, _ in functions(path) if name.split(".")[-1] in DRAWERS}
+    found = {
+        f"{path}::{name}" for path in sources("ops") for name, _ in functions(path) if name.split(".")[-1] in DRAWERS
+    }
     assert found == set()
 
 
 LEFT_OVER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 
+def comments(path: Path) -> Iterator[tuple[int, str]]:
+    for token in tokenize.generate_tokens(io.StringIO((ROOT / path).read_text()).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
 def test_nothing_is_left_for_later_in_a_comment() -> None:
-    found = []
-    for path in sources(*SHIPPED):
-        for token in tokenize.generate_tokens(io.StringIO((ROOT / path).read_text()).readline):
-            if token.type == tokenize.COMMENT and LEFT_OVER.search(token.string):
-                found.append(f"{path}:{token.start[0]}")
+    found = [f"{p}:{line}" for p in sources(*SHIPPED) for line, text in comments(p) if LEFT_OVER.search(text)]
     assert found == []
 
 

@@ -1,4 +1,4 @@
-"""A lower floor never imports a higher one, rooms on one floor do not import each other, and each library has one door."""
+"""A lower floor never imports a higher one, neighbours do not import each other, and each library has its door."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ def test_a_playbook_is_one_round_trip_of_our_own_module(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=str)
-def test_a_playbook_run_by_hand_says_which_command_to_use(path: Path) -> None:
+def test_a_request_comes_from_memory_and_from_nowhere_else(path: Path) -> None:
     (play,) = plays(path)
-    assert "mandatory('Run by invoke" in play["tasks"][0][MODULE]["request"]
+    assert play["tasks"][0][MODULE]["request"] == "{{ lookup('interlock_request', inventory_hostname) }}"
 
 
 def test_the_modules_one_parameter_is_never_shown() -> None:

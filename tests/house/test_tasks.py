@@ -58,7 +58,8 @@ def page_of(task: Task) -> str:
 
 def test_there_are_as_many_tasks_as_people_were_promised() -> None:
     promised = (
-        "go-live rollback kill rearm status preflight plan sign verify health-audit rotate-keys flip-mode restart drill "
+        "go-live rollback kill rearm status preflight plan sign verify "
+        "health-audit rotate-keys flip-mode restart drill "
         "checklist.show checklist.attest checklist.coverage ledger.show ledger.verify "
         "sandbox.up sandbox.down sandbox.status sandbox.fault dev.check dev.test"
     )

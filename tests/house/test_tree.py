@@ -17,7 +17,9 @@ REGISTRY_HOST = re.compile(
     r"[r]egistry\.npmjs|[g]hcr\.io|[d]ocker\.io",
     re.IGNORECASE,
 )
-SECRET = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\bxox[bp]-[0-9A-Za-z-]{20,}|\bgh[pous]_\w{30,}")
+SECRET = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\bxox[bp]-[0-9A-Za-z-]{20,}|\bgh[pous]_\w{30,}"
+)
 VERSION = re.compile(r"^## \[?(\d+\.\d+\.\d+)\]?", re.MULTILINE)
 
 

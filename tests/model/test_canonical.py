@@ -21,7 +21,8 @@ values = st.recursive(
     max_leaves=12,
 )
 zones = st.builds(timezone, st.timedeltas(min_value=timedelta(hours=-23), max_value=timedelta(hours=23)))
-moments = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(9998, 1, 1), timezones=zones)
+FIRST, LAST, NAIVE = (datetime.fromisoformat(text) for text in ("1971-01-01", "9998-01-01", "2026-11-20"))
+moments = st.datetimes(min_value=FIRST, max_value=LAST, timezones=zones)
 
 
 def shuffled(value: Any) -> Any:
@@ -92,7 +93,7 @@ def test_times_as_text_sort_like_times(first: datetime, second: datetime) -> Non
     assert (utc_text(first) < utc_text(second)) == (first < second)
 
 
-@pytest.mark.parametrize("naive", [datetime(2026, 11, 20), "2026-11-20T14:00:00"], ids=["value", "text"])
+@pytest.mark.parametrize("naive", [NAIVE, "2026-11-20T14:00:00"], ids=["value", "text"])
 def test_a_time_without_a_zone_is_refused(naive: Any) -> None:
     with pytest.raises(ValueError, match="zone"):
         utc_text(naive) if isinstance(naive, datetime) else utc_time(naive)

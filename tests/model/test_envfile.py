@@ -1,4 +1,4 @@
-"""The canonical env file: what is fit to be written, and that nothing else is. (tests/playbooks reads it with every reader.)"""
+"""The canonical env file: what is fit to be written, and nothing else is. (tests/playbooks tries every reader.)"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ops.model.envfile import render, unfit
 from tests.model.properties import tried
 
-FIT = "".join(sorted(set(string.printable[:94]) - set("#$'\"\\`")))
+FIT = "".join(sorted(set(string.printable[:94]) - set("#$'\"\\`&;|<>()~")))
 keys = st.text(string.ascii_letters + string.digits + "_", min_size=1).filter(lambda key: not key[0].isdigit())
 values = st.text(FIT)
 pairs = st.dictionaries(keys, values, max_size=8)
@@ -34,6 +34,12 @@ UNFIT_VALUES = {
     "tab": "a\tb",
     "no-break space": "true\u00a0",
     "zero-width space": "true\u200b",
+    "shell command": "a;reboot",
+    "shell background": "a&b",
+    "shell pipe": "a|b",
+    "shell redirection": "a>b",
+    "shell array": "(a)",
+    "shell home": "~root",
     "smart quote": "\u201ctrue\u201d",
     "accent": "\u00e9",
     "homoglyph": "tru\u0435",

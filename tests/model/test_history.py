@@ -1,4 +1,4 @@
-"""The past is what the records say, replayed: the same from the same records, and never a reason to refuse the way down."""
+"""The past is what the records say: the same from the same records, and never a reason to refuse the way down."""
 
 from __future__ import annotations
 
@@ -122,7 +122,10 @@ def test_evidence_is_the_newest_of_its_name() -> None:
 
 
 def test_signatures_are_kept_by_plan_in_the_order_given() -> None:
-    told = [("signature.added", {"plan": plan, "person": who}) for plan, who in (("p1", "ana"), ("p2", "lee"), ("p1", "raj"))]
+    told = [
+        ("signature.added", {"plan": plan, "person": who})
+        for plan, who in (("p1", "ana"), ("p2", "lee"), ("p1", "raj"))
+    ]
     history = past(*told)
     assert [row["person"] for row in history.signatures["p1"]] == ["ana", "raj"]
 
@@ -152,7 +155,9 @@ tellings = st.one_of(
     st.builds(intended, ids, moves),
     st.builds(done, ids, moves),
     st.builds(failed, ids, moves),
-    st.builds(closed, ids, st.sampled_from(["committed", "reverted", "residue"]), st.sampled_from(["", "paper", "live-1"])),
+    st.builds(
+        closed, ids, st.sampled_from(["committed", "reverted", "residue"]), st.sampled_from(["", "paper", "live-1"])
+    ),
 )
 
 
@@ -168,7 +173,11 @@ def test_any_past_can_be_told_and_is_told_the_same_again(told: list[Told]) -> No
 def test_a_live_stage_always_has_a_durable_commit(told: list[Told]) -> None:
     history = past(*told)
     if history.live:
-        ends = [body for kind, body in told if kind == "transition.closed" and body["outcome"] == "committed" and body["stage"]]
+        ends = [
+            body
+            for kind, body in told
+            if kind == "transition.closed" and body["outcome"] == "committed" and body["stage"]
+        ]
         assert ends[-1]["stage"] == history.stage
 
 

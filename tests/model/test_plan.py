@@ -1,4 +1,4 @@
-"""People sign the plan's text: whatever matters is in it, and whatever is in it cannot be changed without being seen."""
+"""People sign the plan's text: whatever matters is in it, and nothing in it can be changed without being seen."""
 
 from __future__ import annotations
 

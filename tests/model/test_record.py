@@ -58,7 +58,10 @@ def test_an_untouched_chain_holds() -> None:
 def test_every_single_bit_of_a_record_counts(index: int) -> None:
     seq, line, stored = ROWS[index]
     for changed in flipped(line):
-        assert first_break(with_row(index, (seq, changed, stored))) == (seq, "the text of the record does not match its hash")
+        assert first_break(with_row(index, (seq, changed, stored))) == (
+            seq,
+            "the text of the record does not match its hash",
+        )
 
 
 @pytest.mark.parametrize("index", range(len(ROWS)), ids=lambda index: f"record {index + 1}")
@@ -129,7 +132,7 @@ def test_a_line_that_is_no_record_is_seen_even_with_a_hash_that_matches(line: st
 
 
 def test_a_chain_rewritten_from_some_record_on_is_seen_only_against_a_head_kept_elsewhere() -> None:
-    """Why a plan names the ledger's head: a chain proves its own order, not that it is the one that was there before."""
+    """Why a plan names the ledger's head: a chain proves its order, not that it is the one that was there before."""
     forged = chain(12)
     tail = chained(12, forged[10].hash, "transition.closed", "2026-11-20T14:00:00.000000Z", "ana", {"system": "x"})
     assert first_break([*ROWS[:11], (12, tail.line, tail.hash)]) is None

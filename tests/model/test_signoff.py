@@ -16,7 +16,14 @@ from tests.model.properties import tried
 from tests.model.test_plan import MADE, PLAN
 
 ROLES = ("risk", "operator")
-PEOPLE = {"ana": ("risk",), "raj": ("operator",), "lee": ("risk", "operator"), "kim": ("risk", "operator"), "eva": ("clerk",)}
+PEOPLE = {
+    "ana": ("risk",),
+    "raj": ("operator",),
+    "lee": ("risk", "operator"),
+    "kim": ("risk", "operator"),
+    "eva": ("clerk",),
+    "una": ("risk",),
+}
 NOW = MADE + timedelta(minutes=5)
 
 
@@ -24,7 +31,7 @@ def signed(person: str, key: str = "", problem: str = "") -> Signature:
     return Signature(person, key or f"SHA256:{person}", not problem, problem)
 
 
-ANA, RAJ, LEE, KIM, EVA = (signed(person) for person in PEOPLE)
+ANA, RAJ, LEE, KIM, EVA, UNA = (signed(person) for person in PEOPLE)
 
 
 @dataclass(frozen=True)
@@ -44,16 +51,16 @@ class Attack:
 ATTACKS = {
     "nobody signs": Attack([], "missing risk operator"),
     "one of two signs": Attack([ANA], "missing operator"),
-    "two of one role": Attack([ANA, replace(LEE, person="una")], "missing operator", people={**PEOPLE, "una": ("risk",)}),
+    "two of one role": Attack([ANA, UNA], "missing operator"),
     "the requester signs": Attack([ANA, KIM], "kim asked for the plan"),
     "the requester signs besides a full quorum": Attack([ANA, RAJ, KIM], "kim asked for the plan"),
     "the requester is the only one of a role": Attack([ANA, KIM], "missing operator"),
     "one person signs twice": Attack([ANA, ANA], "one person signed twice"),
     "one person signs twice with two keys": Attack([ANA, signed("ana", "SHA256:2")], "one person signed twice"),
     "one person fills both roles": Attack([LEE], "missing risk"),
-    "one person in two roles signs twice with two keys": Attack([LEE, signed("lee", "SHA256:2")], "one person signed twice"),
+    "one person in two roles with two keys": Attack([LEE, signed("lee", "SHA256:2")], "one person signed twice"),
     "two names for one key": Attack([ANA, signed("raj", "SHA256:ana")], "one key signed twice"),
-    "two names for one key besides a full quorum": Attack([ANA, RAJ, signed("lee", "SHA256:ana")], "one key signed twice"),
+    "two names for one key in a full quorum": Attack([ANA, RAJ, signed("lee", "SHA256:ana")], "one key signed twice"),
     "a person without the role": Attack([ANA, EVA], "missing operator"),
     "a person nobody knows": Attack([ANA, signed("joe")], "joe is not in people.yml"),
     "a person nobody knows besides a full quorum": Attack([ANA, RAJ, signed("joe")], "joe is not in people.yml"),
@@ -63,9 +70,9 @@ ATTACKS = {
     "an empty name": Attack([ANA, signed("")], "is not in people.yml"),
     "a bad signature": Attack([ANA, signed("raj", problem="does not verify")], "raj: does not verify"),
     "a bad signature without a reason": Attack([ANA, Signature("raj", "SHA256:raj", False)], "does not verify"),
-    "a bad signature denies a full quorum": Attack([ANA, RAJ, signed("lee", problem="wrong namespace")], "lee: wrong namespace"),
+    "a bad signature denies a full quorum": Attack([ANA, RAJ, signed("lee", problem="forged")], "lee: forged"),
     "a bad signature by the requester denies too": Attack([ANA, RAJ, signed("kim", problem="forged")], "kim: forged"),
-    "a good and a bad one of the same person": Attack([ANA, RAJ, signed("raj", problem="other plan")], "raj: other plan"),
+    "a good and a bad one of one person": Attack([ANA, RAJ, signed("raj", problem="other plan")], "raj: other plan"),
     "signed, then expired": Attack([ANA, RAJ], "the plan has expired", now=PLAN.expires_at),
     "long expired": Attack([ANA, RAJ], "the plan has expired", now=PLAN.expires_at + timedelta(days=400)),
     "a clock set back before the plan": Attack([ANA, RAJ], "from the future", now=MADE - timedelta(microseconds=1)),
@@ -126,7 +133,9 @@ role_lists = st.lists(st.sampled_from(["risk", "operator", "auditor"]), min_size
 
 @tried(500)
 @given(st.lists(some, max_size=4), role_lists)
-def test_a_quorum_is_distinct_people_with_distinct_keys_who_hold_the_roles(given: list[Signature], roles: list[str]) -> None:
+def test_a_quorum_is_distinct_people_with_distinct_keys_who_hold_the_roles(
+    given: list[Signature], roles: list[str]
+) -> None:
     people = {**PEOPLE, "eva": ("auditor",)}
     verdict = judge(PLAN, roles, people, given, NOW)
     if not verdict.reached:

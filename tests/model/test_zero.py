@@ -51,7 +51,9 @@ def test_the_last_reads_alone_decide(seen: list[Read]) -> None:
 
 @tried()
 @given(st.lists(reads, max_size=6), orders, orders)
-def test_an_order_that_either_end_shows_is_named(seen: list[Read], newest: tuple[str, ...], oldest: tuple[str, ...]) -> None:
+def test_an_order_that_either_end_shows_is_named(
+    seen: list[Read], newest: tuple[str, ...], oldest: tuple[str, ...]
+) -> None:
     proof = after(*seen).read(newest, oldest)
     assert proof.left == frozenset(newest) | frozenset(oldest)
     assert bool(proof.problem) == bool(newest or oldest)

@@ -102,7 +102,9 @@ class Stage:
         """A world whose hosts all run in one mode, armed, with nothing in the ledger."""
         world = World()
         world.venues = {s: SimVenue(s, self.profile.venue.slot(s).account, world) for s in ("paper", "live")}
-        texts = self.doors(world).fleet.env_texts(slot, 100 if slot == "paper" else 50, self.doors(world).credentials(slot))
+        texts = self.doors(world).fleet.env_texts(
+            slot, 100 if slot == "paper" else 50, self.doors(world).credentials(slot)
+        )
         for name, text in texts.items():
             world.hosts[name] = SimHost(name, text, world)
             world.hosts[name].loaded = world.hosts[name].declared

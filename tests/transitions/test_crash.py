@@ -1,4 +1,4 @@
-"""Interlock may die after any change it makes. Whatever comes next finds the interrupted transition and ends it safely."""
+"""Interlock may die after any change. Whatever comes next finds the interrupted transition and ends it safely."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ def test_a_second_recovery_changes_nothing(stage: Stage, journey: Callable[[str]
     for number, (what, left) in enumerate(journey(name).instants[::3]):
         world = left.copied()
         roll_back(stage, world)
-        again, end = kept(world, lambda world=world: roll_back(stage, world).nothing_to_do or pytest.fail("did something"))
+        again, end = kept(
+            world, lambda world=world: roll_back(stage, world).nothing_to_do or pytest.fail("did something")
+        )
         assert (again, end) == ([], None), told(number * 3, what)
 
 

@@ -1,4 +1,4 @@
-"""The n-th answer is lost, for every n: nothing is taken for done that was not seen, and once faults stop it ends safely."""
+"""The n-th answer is lost, for every n: nothing unseen is taken for done, and once faults stop it ends safely."""
 
 from __future__ import annotations
 
@@ -129,7 +129,10 @@ def test_no_risk_is_left_standing_when_the_ledger_is_lost(
     _, breaks = FAULTS[fault]
     for number in range(1, counted(stage, journey(name), "appends") + 1):
         world, end = broken(stage, journey(name), breaks, number)
-        touched = any(host.fence != old.fence for host, old in zip(world.hosts.values(), journey(name).beginning.hosts.values(), strict=True))
+        touched = any(
+            host.fence != old.fence
+            for host, old in zip(world.hosts.values(), journey(name).beginning.hosts.values(), strict=True)
+        )
         assert isinstance(end, InterlockError), f"append {number}"
         if touched:
             assert not any(host.armed for host in world.hosts.values()), f"append {number}: {end!r}"

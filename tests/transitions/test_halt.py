@@ -88,7 +88,9 @@ def test_a_fault_of_ours_in_a_step_ends_on_paper_and_shows_no_value(
     broken = tuple(Move(m.name, m.title, faulty) if m.name == "prove-account" else m for m in moves)
     monkeypatch.setitem(PATHS, "go-live", (policy, broken))
     world = alone.world("paper")
-    with pytest.raises(SafeFailure, match=r"a fault in Interlock: RuntimeError in tests.transitions.test_halt:\d+") as end:
+    with pytest.raises(
+        SafeFailure, match=r"a fault in Interlock: RuntimeError in tests.transitions.test_halt:\d+"
+    ) as end:
         go_live(alone, world)
     assert "SECRET-VALUE" not in str(end.value) + json.dumps([r.line for r in world.records])
     assert unsafe(world) == []
@@ -96,10 +98,9 @@ def test_a_fault_of_ours_in_a_step_ends_on_paper_and_shows_no_value(
 
 def test_one_transition_at_a_time_and_the_second_is_told_who_holds_it(alone: Stage) -> None:
     doors = alone.doors(alone.world("paper"))
-    with locked(doors, "go-live"):
-        with pytest.raises(LockHeld, match=rf"alpaca-bot is locked: go-live by kim \(process {os.getpid()}\) since 2026-11-20"):
-            with locked(doors, "rearm"):
-                pytest.fail("both hold it")
+    holder = rf"alpaca-bot is locked: go-live by kim \(process {os.getpid()}\) since 2026-11-20"
+    with locked(doors, "go-live"), pytest.raises(LockHeld, match=holder), locked(doors, "rearm"):
+        pytest.fail("both hold it")
     with locked(doors, "rearm"):
         pass
 

@@ -80,7 +80,7 @@ def test_no_raise_commits_with_anything_unproven_or_left_out(
     done: set[str], unproven: set[str], raises: bool, halt: str
 ) -> None:
     transition = Transition("t1", "go-live", 1, "", "")
-    transition.done, transition.unproven = dict.fromkeys(done, {}), unproven
+    transition.done, transition.unproven = {move: {} for move in done}, unproven
     transition.failed = "no answer" if unproven else ""
     decision = decide(PATH, raises, transition, halt)
     if decision.next is Next.COMMIT:

@@ -86,7 +86,7 @@ BUGS: dict[str, Plant] = {
 
 
 def everything_holds(stage: Stage) -> None:
-    """The heart of the other tests: crash after each change, recover both ways, let late requests land, lose an answer."""
+    """The heart of the other tests: crash after each change, recover, let late requests land, lose an answer."""
     journey = travelled(stage, "go-live")
     for _, left in journey.instants:
         world = left.copied()

@@ -1,4 +1,4 @@
-"""What must hold in a simulated world at every instant, and what it must be like at a safe end (reliability.md section 3)."""
+"""What must hold in a simulated world at every instant, and what it must be like at a safe end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def one_mode_while_any_is_armed(world: World, what: str) -> None:
     A host that never took the newest fence could not be reached: then it is residue, and the others are brought down.
     """
     newest = max((host.fence or {"epoch": 0})["epoch"] for host in world.hosts.values())
-    reached = [h for h in world.hosts.values() if not world.loses_requests or (h.fence or {"epoch": 0})["epoch"] == newest]
+    reached = [
+        h for h in world.hosts.values() if not world.loses_requests or (h.fence or {"epoch": 0})["epoch"] == newest
+    ]
     if any(host.armed for host in reached):
         seen = {(mode_of(h.declared), h.mode, key_class(h)) for h in reached if h.loaded is not None}
         assert len(seen) == 1, f"after {what}: armed, and the hosts differ: {seen}"
@@ -63,9 +65,13 @@ def rearm_came_last(world: World, what: str) -> None:
     transition = replay(world.records, SYSTEM).transitions[world.in_hand["fence"]["transition"]]
     moves = [move.name for move in PATHS[transition.verb][1]]
     assert moves[-1] == "rearm"
-    assert {"trip", "cancel", "prove-again", "sign-off", *moves[:-1]} <= set(transition.done), f"{what} before it was proven"
+    assert {"trip", "cancel", "prove-again", "sign-off", *moves[:-1]} <= set(transition.done), (
+        f"{what} before it was proven"
+    )
     assert world.now - utc_time(str(transition.done["prove-again"]["at"])) <= EVIDENCE_MAX
-    signers = {r.body["person"] for r in world.records if r.kind == "signature.added" and r.body["plan"] == transition.plan}
+    signers = {
+        r.body["person"] for r in world.records if r.kind == "signature.added" and r.body["plan"] == transition.plan
+    }
     assert len(signers - {REQUESTER}) >= 2, f"{what} without a quorum"
 
 

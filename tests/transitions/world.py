@@ -1,7 +1,7 @@
 """A small world in memory: hosts that obey the host program's rules, a venue per account, a ledger, and a clock.
 
-Every change calls `World.changed`, so that a test can look at, or keep, the world after each of them: what is kept there
-is exactly what a crash at that instant leaves behind. tests/playbooks holds the hosts here against the real program.
+Every change calls `World.changed`, so that a test can look at, or keep, the world after each of them: what is kept is
+exactly what a crash at that instant leaves behind. tests/playbooks holds the hosts here against the real program.
 """
 
 from __future__ import annotations
@@ -145,7 +145,9 @@ class SimHost:
 
     def _match_fence(self, given: Said) -> None:
         stored = self.fence or {}
-        if (given["transition"], given["epoch"]) != (stored.get("transition"), stored.get("epoch")) or stored.get("reverted"):
+        if (given["transition"], given["epoch"]) != (stored.get("transition"), stored.get("epoch")) or stored.get(
+            "reverted"
+        ):
             raise Refusal("fenced")
 
     def _recreate(self) -> None:
@@ -162,7 +164,12 @@ class SimHost:
         running = self.loaded is not None
         return {
             "at": utc_text(self.world.now),
-            "env": {"sha256": digest_of(self.env_text), "mode": "0600", "problems": [], **shown(self.declared, request)},
+            "env": {
+                "sha256": digest_of(self.env_text),
+                "mode": "0600",
+                "problems": [],
+                **shown(self.declared, request),
+            },
             "loaded": shown(self.loaded, request) if self.loaded is not None else None,
             "process": {"state": "RUNNING" if running else "STOPPED", "pid": 100 + self.starts if running else None},
             "api": self._api() if running else {},
@@ -195,7 +202,9 @@ def digest_of(text: str) -> str:
 
 def shown(values: Mapping[str, str], request: Mapping[str, Any]) -> Said:
     watch, salt = request["watch"], request["salt"].encode()
-    mark = {n: hmac.new(salt, values[n].encode(), hashlib.sha256).hexdigest()[:16] for n in watch["secret"] if values.get(n)}
+    mark = {
+        n: hmac.new(salt, values[n].encode(), hashlib.sha256).hexdigest()[:16] for n in watch["secret"] if values.get(n)
+    }
     return {"variables": {name: values.get(name) for name in watch["shown"]}, "fingerprints": mark}
 
 
