@@ -66,6 +66,8 @@ class Secrets:
             key, sign, value = line.partition("=")
             if line.strip() and not (sign and key in ("KEY", "SECRET") and value.strip()):
                 raise InputError("not a credentials line", file=path, line=number, expected="KEY=... or SECRET=...")
+            if key in pairs:
+                raise InputError(f"{key} stands twice", file=path, line=number, remedy="keep one of them")
             if line.strip():
                 pairs[key] = value.strip()
         for key in ("KEY", "SECRET"):
@@ -101,14 +103,17 @@ class Secrets:
 
     @staticmethod
     def store(path: Path, text: str) -> None:
-        """Writes a private file: temp file, fsync, rename."""
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Writes a private file: temp file, fsync, rename. Raises InputError if the folder does not take it."""
         temp = path.with_name(f".{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temp.replace(path)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temp.replace(path)
+        except OSError as error:
+            raise InputError(f"cannot be written: {error.strerror}", file=path) from None
 
     def _read(self, path: Path) -> str:
         try:

@@ -153,6 +153,17 @@ def kill_group(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> 
         process.stdout.close()
 
 
+def crash_when(process: subprocess.Popen[str], phrase: str) -> bool:
+    """Kills the command as soon as it prints the phrase; False if it ended before."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if phrase in line:
+            kill_group(process)
+            return True
+    process.wait(timeout=30)
+    return False
+
+
 def awaited(condition: Callable[[], bool], seconds: float = 30.0, what: str = "the condition") -> None:
     """Returns as soon as it holds; fails the test when the time is up."""
     until = time.monotonic() + seconds

@@ -42,7 +42,10 @@ def run_playbook(
             *(["--check"] if check else []), str(PLAYBOOKS / playbook),
         ]  # fmt: skip
         done = _execute(command, folder, handle)
-        return _replies(folder / "events.jsonl", requests, done)
+        try:
+            return _replies(folder / "events.jsonl", requests, done)
+        except HostError as error:
+            raise HostError(f"{error}; every host of the profile must stand in {inventory}") from None
 
 
 def _execute(command: list[str], folder: Path, handle: int) -> subprocess.CompletedProcess[str]:

@@ -26,7 +26,8 @@ def test(only: str = "") -> Told:
 
     python = [sys.executable, "-m"]
     code = 0 if only else _check()
-    code = code or _run([*python, "pytest", "-q", *([only] if only else [])])
+    # Two at a time, whole files: a file's tests share one sandbox.
+    code = code or _run([*python, "pytest", "-q", "-n", "2", "--dist", "loadfile", *([only] if only else [])])
     return Told("All tests pass" if not code else f"Not green (exit {code})", code=FAULT if code else DONE)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from ops.transitions.paths import PATHS
 from tests.drills.truth import assert_order_log_is_clean, assert_paper_and_tripped, open_orders
-from tests.field import Field, kill_group, opened
+from tests.field import Field, crash_when, opened
 
 MOVES = PATHS["go-live"][1]
 
@@ -20,17 +19,6 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
         assert field.invoke("sandbox.up").code == 0
         assert field.invoke("drill").code == 0
         yield field
-
-
-def crash_when(process: subprocess.Popen[str], phrase: str) -> bool:
-    """Kills the command as soon as it prints the phrase; False if it ended before."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if phrase in line:
-            kill_group(process)
-            return True
-    process.wait(timeout=30)
-    return False
 
 
 @pytest.mark.parametrize("index", range(len(MOVES)), ids=[move.name for move in MOVES])
@@ -47,16 +35,6 @@ def test_a_crash_as_a_step_begins_ends_in_proven_paper(field: Field, index: int)
 def test_after_all_these_crashes_it_still_goes_live(field: Field) -> None:
     done = field.invoke("go-live", "--env=sandbox")
     assert done.code == 0, done.out
-
-
-@pytest.mark.parametrize("index", range(len(PATHS["rollback"][1])), ids=[m.name for m in PATHS["rollback"][1]])
-def test_a_crash_in_a_rollback_is_resumed_by_the_next_one(field: Field, index: int) -> None:
-    if field.ask("status", "--env=sandbox")["systems"][0]["stage"] == "paper":
-        assert field.invoke("go-live", "--env=sandbox").code == 0
-    assert crash_when(field.spawn("rollback", "--env=sandbox"), f"rollback: {PATHS['rollback'][1][index].title}")
-    done = field.invoke("rollback", "--env=sandbox")
-    assert done.code == 0, done.out
-    assert_paper_and_tripped(field)
 
 
 def test_no_crash_left_a_trace_on_the_order_log(field: Field) -> None:

@@ -18,7 +18,7 @@ from tests.field import awaited
 from tests.playbooks.bench import FIRST, LIVE, PAPER, PROGRAM, Bench, code
 
 TEXTS = (PAPER.encode(), LIVE.encode())
-KILLS = 40
+KILLS = 30
 READS_MAX = 500_000
 VERSIONS_SEEN = 25
 # Flips to and fro as fast as it can, through the program's own code; says so when it has begun.

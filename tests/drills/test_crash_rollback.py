@@ -1,0 +1,35 @@
+"""SIGKILL at every step boundary of rollback: the next rollback brings it to its proven end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ops.transitions.paths import PATHS
+from tests.drills.truth import assert_order_log_is_clean, assert_paper_and_tripped, open_orders
+from tests.field import Field, crash_when, opened
+
+MOVES = PATHS["rollback"][1]
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    with opened(tmp_path_factory.mktemp("crash-rollback")) as field:
+        yield field
+
+
+@pytest.mark.parametrize("index", range(len(MOVES)), ids=[move.name for move in MOVES])
+def test_a_crash_in_a_rollback_is_resumed_by_the_next_one(field: Field, index: int) -> None:
+    assert field.invoke("go-live", "--env=sandbox").code == 0
+    assert crash_when(field.spawn("rollback", "--env=sandbox"), f"rollback: {MOVES[index].title}")
+    done = field.invoke("rollback", "--env=sandbox")
+    assert done.code == 0, done.out
+    assert f"interrupted at {MOVES[index].name}" in done.out
+    assert_paper_and_tripped(field)
+    assert open_orders(field, "live") == set() == open_orders(field, "paper")
+
+
+def test_no_crash_left_a_trace_on_the_order_log(field: Field) -> None:
+    assert_order_log_is_clean(field)
+    assert field.invoke("ledger.verify", "--env=sandbox").code == 0
