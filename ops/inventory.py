@@ -170,6 +170,14 @@ def load_profile(where: Place, system: str) -> Profile:
     _refuse_modes_alike(profile, source)
     _refuse_crossed_accounts(profile, source)
     _refuse_plain_http(profile, source)
+    if "gate" not in profile.brakes:
+        raise InputError(
+            "no brake survives a restart",
+            file=source.path,
+            line=source.line(("brakes",)),
+            expected="gate among the brakes",
+            remedy="a halt that the next start forgets is none",
+        )
     return profile
 
 

@@ -121,7 +121,9 @@ class Secrets:
                 raise InputError("the file may be read by others", file=path, remedy=f"chmod 600 {path}")
             return path.read_text(encoding="ascii")
         except FileNotFoundError:
-            raise InputError("there is no such secret", file=path, remedy="put it there, mode 0600") from None
+            waits = path.with_name(f"{path.stem}.pending.env").exists()
+            remedy = "a pending one waits: invoke rotate-keys" if waits else "put it there, mode 0600"
+            raise InputError("there is no such secret", file=path, remedy=remedy) from None
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"cannot be read: {type(error).__name__}", file=path) from None
 

@@ -50,6 +50,24 @@ def size_multiplier(sight: Sight, params: Params) -> Finding:
     return sight.finding("config_value", ok, seen, f"{name}={expected}")
 
 
+def limits(sight: Sight, params: Params) -> Finding:
+    """Each limit of the profile is the one the process runs with, and not too many instruments were traded."""
+    dark, orders = dark_hosts(sight), sight.rows("orders")
+    if dark or orders is None:
+        return sight.finding("limits", None, dark or "the bots' order records cannot be read")
+    wanted = {limit.variable: format(limit.value, "f") for limit in sight.profile.limits.wired().values()}
+    wrong = []
+    for host, reply in sight.replies.items():
+        loaded = (reply.look.get("loaded") or {}).get("variables") or {}
+        wrong += [
+            f"{host}: {name} is {loaded.get(name)}" for name, value in wanted.items() if loaded.get(name) != value
+        ]
+    traded = {row["symbol"] for row in orders}
+    most = sight.profile.limits.instruments_max
+    wrong += [f"{len(traded)} instruments were traded, at most {most} are allowed"] if len(traded) > most else []
+    return sight.finding("limits", not wrong, "; ".join(wrong) or f"{len(wanted)} limits loaded on every host")
+
+
 def fleet_mode(sight: Sight) -> Mode:
     """The one mode of the whole fleet, by all three readings of every host."""
     return agreed_mode(mode_reading(reply.look, sight.profile).agreed for reply in sight.replies.values())

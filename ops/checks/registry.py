@@ -17,6 +17,7 @@ CHECKS: Mapping[str, Check] = {
     "config_value": control.size_multiplier,
     "env_file": host.env_file,
     "env_var": host.env_var,
+    "limits": control.limits,
     "release_equality": host.release_equality,
     "host_health": host.host_health,
     "venue.auth": venue.auth,

@@ -24,13 +24,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--system", action="append", default=[], help="only this system (may be repeated)")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     given = parser.parse_args(arguments)
-    say: Callable[[str], None] = (lambda text: None) if given.json else lambda text: print(f"  {text}", flush=True)
-    residue: list[str] = []
-    for state in environments_known(given.env):
-        end = kill(state, given.reason, getpass.getuser(), given.system, say)
+    say: Callable[[str], None] = (
+        (lambda text: None) if given.json else lambda text: print(f"  {text}\n", end="", flush=True)
+    )
+    ends = [kill(s, given.reason, getpass.getuser(), given.system, say) for s in environments_known(given.env)]
+    for end in sorted(ends, key=lambda end: bool(end.residue)):  # what is not proven is said last
         print(json.dumps(end.as_dict()) if given.json else "\n".join(table(end)), flush=True)
-        residue += end.residue
-    sys.exit(6 if residue else 0)
+    sys.exit(6 if any(end.residue for end in ends) else 0)
 
 
 def environments_known(env: str) -> list[Path]:

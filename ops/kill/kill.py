@@ -117,6 +117,8 @@ def _record(state: Path, actor: str, reason: str, end: KillEnd) -> str:
 
     If that cannot be written, in a spool that the next command takes into the ledger; else nowhere.
     """
+    if not end.systems:
+        return "nothing: there was no system to stop"
     rows = [{"system": s.system, "kill": end.kill, "reason": reason, "residue": s.residue} for s in end.systems]
     try:
         ledger = Ledger(state / "ledger.sqlite", actor, lambda: datetime.now(UTC))

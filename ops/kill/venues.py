@@ -13,7 +13,7 @@ from ops.errors import InputError
 from ops.kill.alpaca import CLOSED, AlpacaBrake, VenueSilent
 from ops.kill.targets import VenueTarget
 from ops.model.zero import ZeroProof
-from ops.secrets import Secrets
+from ops.secrets import Credentials, Secrets
 
 VENUE_MAX_SECONDS = 20.0
 READ_EVERY_SECONDS = 0.2
@@ -57,9 +57,21 @@ def stop_venue(target: VenueTarget) -> VenueEnd:
 
 
 def _brake(target: VenueTarget) -> AlpacaBrake:
+    """With the key in force; if the venue refuses it and a new one waits, with that: a key that was just regenerated
+    at the venue is dead before the new one is in force."""
     path = Path(target.credentials_file)
-    key, secret = Secrets(path.parent).credentials(path.name.removesuffix(".env")).values()
-    return {"alpaca": AlpacaBrake}[target.kind](target.endpoint, key, secret)
+    store, name = Secrets(path.parent), path.name.removesuffix(".env")
+    brake = _with_key(target, store.credentials(name))
+    if store.has(name, "pending"):
+        try:
+            brake.account()
+        except VenueSilent as error:
+            return _with_key(target, store.credentials(name, "pending")) if "HTTP 40" in str(error) else brake
+    return brake
+
+
+def _with_key(target: VenueTarget, credentials: Credentials) -> AlpacaBrake:
+    return {"alpaca": AlpacaBrake}[target.kind](target.endpoint, *credentials.values())
 
 
 def _to_zero(brake: AlpacaBrake, target: VenueTarget, end: VenueEnd) -> None:

@@ -142,7 +142,7 @@ class Sandbox:
         document = answer.json() if answer.content else {}
         if answer.status_code >= 400:
             raise InputError(
-                str(document.get("message") or document), remedy="invoke sandbox.fault lists the faults there are"
+                str(document.get("error") or document), remedy="invoke sandbox.fault lists the faults there are"
             )
         return document
 

@@ -11,7 +11,7 @@ from ops.errors import InputError
 from ops.sandbox.manager import Sandbox
 
 BOT_FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
-    "mode_lie": ("the bot's API says the other mode than the one it runs in", {"mode_lie": "live"}),
+    "mode_lie": ("the bot's API says live, whatever mode it runs in", {"mode_lie": "live"}),
     "loop_raises": ("every loop of the bot raises an exception", {"raise": True}),
     "loop_hangs": ("the bot's loop makes no progress", {"hang": True}),
     "ignores_switch": ("the bot says that it is halted and goes on trading", {"ignore_switch": True}),

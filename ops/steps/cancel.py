@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 from ops.doors import Doors
@@ -23,9 +24,23 @@ def cancel_in_force(run: Run) -> Ended:
 
 
 def cancel_both(run: Run) -> Ended:
-    """Cancels on both accounts, the live one first, with whichever keys there are."""
+    """Cancels on both accounts, the live one first, with whichever keys there are.
+
+    If a host is not proven tripped, the venue itself is asked to refuse its orders first; rearm lifts that again.
+    """
     secrets, venue = run.doors.secrets, run.doors.profile.venue
-    return _cancel(run, tuple(s for s in ("live", "paper") if secrets.has(venue.slot(s).credentials)))
+    slots: tuple[Slot, ...] = ("live", "paper")
+    held = tuple(slot for slot in slots if secrets.has(venue.slot(slot).credentials))
+    if "trip" not in run.proven:
+        for slot in held:
+            _halt_at_the_venue(run, slot)
+    return _cancel(run, held)
+
+
+def _halt_at_the_venue(run: Run, slot: Slot) -> None:
+    """The last brake for a host that cannot be reached; what it did not do, the cancelling will show."""
+    with contextlib.suppress(VenueError, InputError):
+        run.doors.actor(slot).set_suspended(True)
 
 
 def _cancel(run: Run, slots: Sequence[Slot]) -> Ended:
@@ -46,7 +61,8 @@ def _cancel(run: Run, slots: Sequence[Slot]) -> Ended:
         problems += [f"{slot}: {text}" for text in lost]
         foreign = _foreign(run, named)
         others += foreign
-        what = f"{len(named)} cancelled" + (f" ({len(foreign)} not ours)" if foreign else "")
+        what = f"{len(named)} orders cancelled" if proof.proven else f"{len(named)} orders asked to cancel"
+        what += f" ({len(foreign)} not ours)" if foreign else ""
         seen.append(f"{slot} {what}, {'zero open twice' if proof.proven else 'NOT zero'}")
     return Ended(
         "; ".join(seen) or "no account to cancel on", tuple(problems), {"filled_meanwhile": filled, "not_ours": others}

@@ -6,6 +6,7 @@ Recorded and adopted by a named person, or closed with consent. A trade has no u
 from __future__ import annotations
 
 from ops.errors import DoorError
+from ops.model.profile import Slot
 from ops.model.step import Ended
 from ops.steps.run import Run
 from ops.venues.protocol import PositionView, VenueActor
@@ -14,14 +15,20 @@ FLAT_MAX_SECONDS = 20.0
 
 
 def positions(run: Run) -> Ended:
-    """Reads the live account's positions; with consent to flatten, closes each with one order of a derived id."""
+    """Reads the positions; with consent to flatten, closes each live one with one order of a derived id.
+
+    A flatten is always of the live account, also when the system is on paper already: that is where money is.
+    """
+    slot: Slot = "live" if run.flatten else run.slot_from
     try:
-        actor = run.doors.actor(run.slot_from)
+        actor = run.doors.actor(slot)
         held = list(actor.positions())
         if held and run.flatten:
+            if actor.account().suspended:
+                actor.set_suspended(False)  # the venue's halt refuses closing orders too; every bot is tripped
             held = _flatten(run, actor, held)
     except DoorError as error:
-        return Ended("positions unknown", (f"{run.slot_from} positions: UNKNOWN: {error}",))
+        return Ended("positions unknown", (f"{slot} positions: UNKNOWN: {error}",))
     texts = {p.symbol: str(p.qty) for p in held}
     if held and run.flatten:
         return Ended("not flat", tuple(f"{symbol} {qty} is still open" for symbol, qty in texts.items()), texts)

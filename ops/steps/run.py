@@ -28,6 +28,7 @@ class Run:
     adopter: str = ""
     flatten: bool = False
     done: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    proven: set[str] = field(default_factory=set)
 
     @property
     def fence(self) -> Fence:

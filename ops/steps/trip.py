@@ -9,10 +9,15 @@ from ops.steps.run import Run, host_problems
 
 
 def trip(run: Run) -> Ended:
-    """Fence, gate and the bot's own switch on every host in one round trip each.
+    """Fence, gate and the bot's own switch on every host in one round trip; a bot that does not confirm is stopped.
 
-    A bot that does not confirm is stopped.
+    Tried once more if any host is not proven tripped: a lost request must not leave one of them trading.
     """
+    ended = _once(run)
+    return ended if ended.proven else _once(run)
+
+
+def _once(run: Run) -> Ended:
     profile = run.doors.profile
     replies = run.doors.fleet.trip(run.fence, run.transition)
     problems = host_problems(replies)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.errors import InterlockError
+from ops.errors import InputError, InterlockError
 from ops.tasks.opening import chosen_place, chosen_systems, keep_kill_ready, open_doors
 from ops.tasks.progress import shown
 from ops.tasks.telling import Told
@@ -19,6 +19,9 @@ def lowered(verb: str, env: str, system: str, adopt: str, flatten: bool, json: b
     sentences, document = [], {}
     for name in chosen_systems(where, system):
         doors = open_doors(where.name, name)
+        if adopt and adopt != doors.requester and adopt not in doors.people:
+            known = ", ".join(doors.people)
+            raise InputError("--adopt names nobody known", expected=f"one of: {known}", seen=adopt)
         if flatten:
             typed_name(name, f"This closes every position of {name} by market orders.")
         with shown(json) as progress:

@@ -31,12 +31,14 @@ def kill(reason: str = "", env: str = "", system: str = "", json: bool = False) 
     lines: list[str] = []
     residue: list[str] = []
     documents = {}
-    sentence = ""
+    sentences: list[str] = []
     for state in environments_known(env):
-        say = (lambda text: None) if json else (lambda text: print(f"  {text}", flush=True))
+        say = (lambda text: None) if json else (lambda text: print(f"  {text}\n", end="", flush=True))
         end = run(state, reason, getpass.getuser(), [system] if system else [], say)
         *rows, sentence = table(end)
         lines += rows
+        # What is not proven is said last: the last sentence is the one that is read.
+        sentences = [*sentences, sentence] if end.residue else [sentence, *sentences]
         residue += end.residue
         documents[state.name] = end.as_dict()
-    return Told(sentence, lines, {"environments": documents, "residue": residue}, RESIDUE if residue else 0)
+    return Told(". ".join(sentences), lines, {"environments": documents, "residue": residue}, RESIDUE if residue else 0)

@@ -63,6 +63,7 @@ def _brief(body: dict[str, object]) -> str:
         "stage",
         "state",
         "slot",
+        "fingerprint",
         "name",
     )
     return " ".join(f"{key}={str(body[key])[:60]}" for key in shown if body.get(key))

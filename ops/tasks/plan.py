@@ -97,7 +97,7 @@ def sign(
     state = (
         f"still lacks a signature as {missing}"
         if missing
-        else f"is approved; next: invoke {found.verb} --plan={found.id}"
+        else f"is approved; next: invoke {found.verb} --env={found.environment} --plan={found.id}"
     )
     return Told(
         f"{person} signed plan {found.id} to {found.verb} {found.system}; it {state}",

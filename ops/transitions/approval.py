@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ops.checks.sight import Sight
 from ops.doors import Doors
 from ops.errors import Refused, Waiting
+from ops.hosts.reply import Reply
 from ops.model.history import History
 from ops.model.plan import Plan
 from ops.transitions import signoff
@@ -38,6 +38,9 @@ def begin(doors: Doors, progress: Progress, verb: str, stage_to: str) -> tuple[H
 
     Raises SafeFailure or ResidueLeft after such a recovery, Refused if only the way down is open.
     """
+    broken = doors.ledger.broken_at()
+    if broken:
+        raise Refused(f"the ledger is contradicted at record {broken[0]}: {broken[1]}", remedy="invoke ledger.verify")
     history = current_history(doors)
     start, why = may_begin(verb, stage_to, history)
     if start is Start.RECOVER:
@@ -50,7 +53,9 @@ def begin(doors: Doors, progress: Progress, verb: str, stage_to: str) -> tuple[H
 def recover(doors: Doors, progress: Progress, why: str) -> None:
     """Brings an interrupted transition to its safe end, and says so: never goes on with it by itself."""
     progress.note(f"{why}: going to a safe state first")
-    residue = descend(doors, progress, Descent(adopter=doors.requester), current_history(doors))
+    history = current_history(doors)
+    history.epoch = max(history.epoch, fence_seen(doors.fleet.look()))
+    residue = descend(doors, progress, Descent(adopter=doors.requester), history)
     raise_end(doors, why, residue)
 
 
@@ -106,6 +111,6 @@ def _signed(doors: Doors, progress: Progress, plan: Plan, approve: Approver) -> 
     return plan
 
 
-def fence_seen(sight: Sight) -> int:
+def fence_seen(replies: Mapping[str, Reply]) -> int:
     """The highest epoch that any host showed."""
-    return max((int((r.look.get("fence") or {}).get("epoch") or 0) for r in sight.replies.values()), default=0)
+    return max((int((r.look.get("fence") or {}).get("epoch") or 0) for r in replies.values()), default=0)

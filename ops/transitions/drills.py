@@ -12,7 +12,7 @@ from ops.checklist import load_checklist
 from ops.checks.registry import ask
 from ops.checks.sight import Sight
 from ops.doors import Doors
-from ops.errors import DoorError, InputError
+from ops.errors import DoorError, InputError, Refused
 from ops.hosts.reply import Reply
 from ops.model.outcome import Outcome
 from ops.model.profile import Drill
@@ -55,11 +55,16 @@ def control(doors: Doors, drill: Drill) -> Ended:
         "paper": {name: two.paper for name, two in doors.profile.mode.variables.items()},
     }
     replies = doors.fleet.drill(request)
+    unfit = [f"{h}: {r.error}" for h, r in replies.items() if r.error_code in ("not-armed", "not-paper")]
+    if unfit:
+        raise Refused(f"the drill cannot be run now: {unfit[0]}", reasons=unfit, remedy="invoke rearm, on paper")
     problems = [f"{host}: {text}" for host, reply in replies.items() for text in _wrong(reply, drill)]
     took = max((float(r.done.get("seconds", 0)) for r in replies.values()), default=0.0)
     releases = {str(reply.look.get("release_sha256")) for reply in replies.values()}
     return Ended(
-        f"as expected on {len(replies)} hosts within {took:.1f} s", tuple(problems), {"release": min(releases)}
+        f"{'NOT ' if problems else ''}as expected on {len(replies)} hosts within {took:.1f} s",
+        tuple(problems),
+        {"release": min(releases)},
     )
 
 

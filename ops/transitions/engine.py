@@ -53,7 +53,7 @@ class Engine:
                 if decision.next is Next.TURN_BACK:
                     return Outcome(False, decision.why)
                 if decision.next is Next.COMMIT:
-                    return Outcome(True, residue=tuple(self._residue))
+                    return Outcome(True, residue=tuple(dict.fromkeys(self._residue)))
                 try:
                     self._make(run, table[decision.move], transition, policy == "lower")
                 except LedgerUnavailable as error:  # on the way up: no effect without a durable intent
@@ -68,6 +68,7 @@ class Engine:
         self._progress.ends(move.name, ended)
         run.done[move.name] = {**ended.evidence, "at": utc_text(self._doors.clock())}
         if ended.proven:
+            run.proven.add(move.name)
             transition.done[move.name] = run.done[move.name]
             body = {
                 "transition": run.transition,

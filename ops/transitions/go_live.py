@@ -28,7 +28,8 @@ def go_live(doors: Doors, progress: Progress, approve: Approver, plan_id: str = 
         refuse_shut(report)
         plan = approved(doors, progress, "go-live", stage, report, approve, plan_id)
         _baseline(doors, report.sight)
-        run = ascend(doors, progress, "go-live", stage, plan, fence_seen(report.sight))
+        run = ascend(doors, progress, "go-live", stage, plan, fence_seen(report.sight.replies))
+        rotation.record_in_force(doors, "live")
         return Raised(stage, plan.id, run.done["sign-off"]["signers"], report.counts)
 
 

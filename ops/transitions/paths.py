@@ -44,6 +44,7 @@ HEALTH = Move("health-audit", "Audit health and monitoring", proofs.health)
 RECONCILE = Move("reconcile", "Reconcile with the snapshot", proofs.reconcile)
 DISARM = Move("disarm", "Lift the hosts' own deadline", deadline.disarm)
 REARM = Move("rearm", "Re-arm every bot", rearm.rearm)
+CANCEL_AGAIN = Move("cancel-again", "Zero open orders once more, now that every host is on paper", cancel.cancel_both)
 POSITIONS = Move("positions", "Record positions and who adopts them", positions.positions)
 DIAGNOSTICS = Move("diagnostics", "Keep logs and records for the people who will ask", diagnostics.diagnostics)
 PROVE_PAPER = Move("prove-paper", "Prove paper and tripped on every host", proofs.paper)
@@ -77,6 +78,6 @@ PATHS: dict[str, tuple[Policy, tuple[Move, ...]]] = {
         (TRIP, CANCEL, SNAPSHOT, ARM, PUT_KEY, VERIFY_HOSTS, PROVE_ACCOUNT, RECONCILE, PROVE_MODE, DISARM),
     ),
     "restart": ("raise", (TRIP, SNAPSHOT, RESTART, PROVE_ACCOUNT, PROVE_MODE)),
-    "rollback": ("lower", (TRIP, CANCEL_BOTH, POSITIONS, DIAGNOSTICS, FLIP_PAPER, DISARM, PROVE_PAPER)),
-    "flip-mode": ("lower", (TRIP, CANCEL_BOTH, POSITIONS, DIAGNOSTICS, FLIP_PAPER, DISARM, PROVE_PAPER)),
+    "rollback": ("lower", (TRIP, CANCEL_BOTH, POSITIONS, DIAGNOSTICS, FLIP_PAPER, DISARM, CANCEL_AGAIN, PROVE_PAPER)),
+    "flip-mode": ("lower", (TRIP, CANCEL_BOTH, POSITIONS, DIAGNOSTICS, FLIP_PAPER, DISARM, CANCEL_AGAIN, PROVE_PAPER)),
 }

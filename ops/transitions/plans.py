@@ -13,10 +13,11 @@ from ops.checks.sight import Sight
 from ops.doors import Doors
 from ops.errors import InputError
 from ops.hosts.ansible import PLAYBOOKS
-from ops.hosts.reply import switch_reason
+from ops.hosts.reply import switch_reason, switch_state
 from ops.inventory import profile_path
 from ops.model.canonical import digest
 from ops.model.history import History
+from ops.model.mode import Switch
 from ops.model.plan import Plan
 from ops.model.profile import Slot
 from ops.transitions.preflight import Report
@@ -48,7 +49,7 @@ def make_plan(doors: Doors, verb: str, stage_to: str, report: Report) -> Plan:
         inputs=input_digests(doors, sight),
         findings=report.counts,
         findings_digest=report.digest,
-        switch_reason=", ".join(sorted({switch_reason(r.look, profile) for r in sight.replies.values()} - {""})),
+        switch_reason=", ".join(sorted(_halt_reasons(sight))),
         ledger_seq=seq,
         ledger_hash=head,
         commit=commit(),
@@ -60,6 +61,13 @@ def make_plan(doors: Doors, verb: str, stage_to: str, report: Report) -> Plan:
         "plan.made", {"system": profile.system, "plan": plan.id, "verb": verb, "document": plan.as_dict()}
     )
     return plan
+
+
+def _halt_reasons(sight: Sight) -> set[str]:
+    """Why the bots that are tripped say that they are."""
+    looks = [reply.look for reply in sight.replies.values()]
+    tripped = [look for look in looks if switch_state(look, sight.profile) is Switch.TRIPPED]
+    return {switch_reason(look, sight.profile) for look in tripped} - {""}
 
 
 def _changes(doors: Doors, sight: Sight, slot: Slot, size: int) -> dict[str, tuple[str, str]]:
@@ -128,20 +136,24 @@ def _differences(what: str, planned: Mapping[str, str], now: Mapping[str, str]) 
 
 def pending_plan(doors: Doors, verb: str, history: History) -> Plan | None:
     """The newest plan of that verb that is neither used nor expired."""
-    for plan_id, row in reversed(list(history.plans.items())):
-        if row["verb"] == verb and plan_id not in history.used_plans:
-            plan = Plan.from_dict(row["document"])
-            if plan.expires_at > doors.clock():
-                return plan
-    return None
+    found = [plan for plan in _waiting_plans(doors, history) if plan.verb == verb]
+    # Somebody else's plan that nobody has signed yet stands in nobody's way: who asks anew gets a plan of their own.
+    mine = [p for p in found if p.requester == doors.requester or history.signatures.get(p.id)]
+    return mine[-1] if mine else None
+
+
+def _waiting_plans(doors: Doors, history: History) -> list[Plan]:
+    """Every plan that is neither used nor expired, oldest first."""
+    rows = [row for plan_id, row in history.plans.items() if plan_id not in history.used_plans]
+    plans = [Plan.from_dict(row["document"]) for row in rows]
+    return [plan for plan in plans if plan.expires_at > doors.clock()]
 
 
 def newest_plan(doors: Doors, history: History) -> Plan:
     """The newest plan of any verb that is neither used nor expired. Raises InputError if there is none."""
-    for verb in ("go-live", "rearm", "rotate-keys"):
-        plan = pending_plan(doors, verb, history)
-        if plan is not None:
-            return plan
+    found = _waiting_plans(doors, history)
+    if found:
+        return found[-1]
     raise InputError("there is no plan to sign", remedy="invoke plan makes one")
 
 

@@ -17,17 +17,23 @@ from ops.model.history import History, replay
 from ops.model.outcome import Finding, Outcome, opens_gate, worst
 
 # Asked besides what the seed asks: no transition begins from a state that Interlock cannot explain.
-Rule = tuple[str, str, Mapping[str, Any]]
+Rule = tuple[str, str, str, Mapping[str, Any]]
 HOUSE: tuple[Rule, ...] = (
-    ("mode_consistency", "Declared, loaded and observed mode agree on every host", {}),
-    ("release_equality", "Every host runs the same code", {}),
-    ("host_health", "Every bot is alive, listens on loopback only, and shows no secret", {}),
-    ("env_file", "Every env file is canonical, private, and holds the key in force", {}),
-    ("venue.auth", "The key in force opens the pinned account", {"env": "in force"}),
-    ("venue.open_orders", "Every open order is one of ours", {"env": "in force"}),
+    ("HOUSE-001", "mode_consistency", "Declared, loaded and observed mode agree on every host", {}),
+    ("HOUSE-002", "release_equality", "Every host runs the same code", {}),
+    ("HOUSE-003", "host_health", "Every bot is alive, listens on loopback only, and shows no secret", {}),
+    ("HOUSE-004", "env_file", "Every env file is canonical, private, and holds the key in force", {}),
+    ("HOUSE-005", "venue.auth", "The key in force opens the pinned account", {"env": "in force"}),
+    ("HOUSE-006", "venue.open_orders", "Every open order is one of ours", {"env": "in force"}),
+    ("HOUSE-007", "limits", "The limits in the running process are the profile's", {}),
 )
-BEFORE_LIVE: Rule = ("venue.open_orders", "Nothing is open on the live account yet", {"env": "live", "expect": "none"})
-BEFORE_REARM: Rule = ("reconcile", "The venue's fills and the bots' records agree", {"scope": "fills"})
+BEFORE_LIVE: Rule = (
+    "HOUSE-008",
+    "venue.open_orders",
+    "Nothing is open on the live account yet",
+    {"env": "live", "expect": "none"},
+)
+BEFORE_REARM: Rule = ("HOUSE-009", "reconcile", "The venue's fills and the bots' records agree", {"scope": "fills"})
 
 
 @dataclass(frozen=True)
@@ -121,8 +127,8 @@ def rearm_gate(sight: Sight) -> Report:
 def house(sight: Sight, *more: Rule) -> tuple[Answered, ...]:
     """What the house asks besides the checklist: no transition begins from a state that nobody can explain."""
     return tuple(
-        Answered(f"HOUSE-{index:03}", asks, "check", True, (ask(probe, sight, params),))
-        for index, (probe, asks, params) in enumerate((*HOUSE, *more), 1)
+        Answered(identifier, asks, "check", True, (ask(probe, sight, params),))
+        for identifier, probe, asks, params in (*HOUSE, *more)
     )
 
 

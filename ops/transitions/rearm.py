@@ -22,5 +22,5 @@ def rearm(doors: Doors, progress: Progress, approve: Approver, plan_id: str = ""
         report = rearm_gate(sight)
         refuse_shut(report)
         plan = approved(doors, progress, "rearm", history.stage, report, approve, plan_id)
-        run = ascend(doors, progress, "rearm", history.stage, plan, fence_seen(sight))
+        run = ascend(doors, progress, "rearm", history.stage, plan, fence_seen(sight.replies))
         return Raised(history.stage, plan.id, run.done["sign-off"]["signers"], report.counts)

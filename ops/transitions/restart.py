@@ -14,5 +14,5 @@ def restart(doors: Doors, progress: Progress) -> str:
     """Returns the stage that the system is still at."""
     with locked(doors, "restart"):
         history, _ = begin(doors, progress, "restart", "")
-        ascend(doors, progress, "restart", history.stage, None, fence_seen(look(doors)))
+        ascend(doors, progress, "restart", history.stage, None, fence_seen(look(doors).replies))
         return history.stage

@@ -40,10 +40,10 @@ def rollback(doors: Doors, progress: Progress, how: Descent) -> Lowered:
         history = _history(doors)
         sight = take_sight(doors, history, _looked(doors), timedelta(hours=1))
         was = _described(history, sight)
-        if _down_already(history, sight):
+        if _down_already(history, sight) and not (how.flatten and sight.positions("live")):
             return Lowered(was, nothing_to_do=True)
         progress.note(f"rolling back {doors.profile.system}: {was}")
-        history.epoch = max(history.epoch, fence_seen(sight))
+        history.epoch = max(history.epoch, fence_seen(sight.replies))
         if fleet_mode(sight) is not Mode.PAPER and history.stage == "paper":
             history.stage = "live-unplanned"  # somebody flipped a host by hand: treat the live account as in force
         residue = descend(doors, progress, how, history)

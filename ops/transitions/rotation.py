@@ -81,6 +81,16 @@ def record(doors: Doors, slot: Slot, mark: str, state: str) -> None:
     )
 
 
+def record_in_force(doors: Doors, slot: Slot) -> str:
+    """The stored key of a slot now runs on every host: recorded once per key; returns its fingerprint."""
+    mark = doors.credentials(slot).fingerprint(doors.secrets.salt())
+    states = [row["state"] for row in current_history(doors).keys if row["fingerprint"] == mark]
+    if "current" not in states:
+        record(doors, slot, mark, "deployed")
+        record(doors, slot, mark, "current")
+    return mark
+
+
 def prove_dead(doors: Doors, slot: Slot) -> str:
     """Whether the venue still takes the previous key: '' if it is dead, else what is left to do."""
     name = doors.profile.venue.slot(slot).credentials
@@ -107,10 +117,8 @@ def rotate_keys(doors: Doors, progress: Progress, approve: Approver, slot: Slot)
             return f"the new {slot} key {mark} is tested and stored; it goes to the hosts with the next go-live"
         report = Report(look(doors), ())
         plan = approved(doors, progress, "rotate-keys", history.stage, report, approve)
-        ascend(doors, progress, "rotate-keys", history.stage, plan, fence_seen(report.sight))
-        mark = doors.credentials(slot).fingerprint(doors.secrets.salt())
-        record(doors, slot, mark, "deployed")
-        record(doors, slot, mark, "current")
+        ascend(doors, progress, "rotate-keys", history.stage, plan, fence_seen(report.sight.replies))
+        mark = record_in_force(doors, slot)
         left = prove_dead(doors, slot)
         if left:
             raise ResidueLeft(

@@ -10,6 +10,7 @@ from ops.checks.sight import Sight, take_sight
 from ops.doors import Doors
 from ops.errors import DoorError, InputError
 from ops.hosts.reply import Reply, loop_age_seconds, mode_reading, switch_state
+from ops.ledger.store import LedgerUnavailable
 from ops.model.history import History
 from ops.model.mode import Mode, Switch
 from ops.model.profile import Slot
@@ -18,7 +19,7 @@ from ops.transitions.preflight import current_history
 
 def stand(doors: Doors) -> dict[str, Any]:
     """One document: stage, hosts, accounts, disagreements, and the sentence. Asks, changes nothing."""
-    history = current_history(doors)
+    history = _history(doors)
     sight = take_sight(doors, history, doors.fleet.look(), timedelta(hours=1))
     disagreements = _disagreements(doors, sight, history)
     document = {
@@ -36,6 +37,14 @@ def stand(doors: Doors) -> dict[str, Any]:
         "disagreements": disagreements,
     }
     return {**document, "sentence": _sentence(doors, sight, history, disagreements)}
+
+
+def _history(doors: Doors) -> History:
+    """A ledger that cannot be read must not hide what the hosts show."""
+    try:
+        return current_history(doors)
+    except LedgerUnavailable as error:
+        return History(doors.profile.system, residue=(str(error),))
 
 
 def _host(sight: Sight, reply: Reply) -> dict[str, str]:
@@ -78,7 +87,30 @@ def _disagreements(doors: Doors, sight: Sight, history: History) -> list[str]:
         found.append(f"the ledger says {history.stage}, the hosts show mode {mode}")
     if fleet_switch(sight) is Switch.UNKNOWN:
         found.append("the switch is unknown or not the same on every host")
+    found += _unsafe(sight, history)
     found += [f"{h}: its own deadline is running" for h, r in sight.replies.items() if r.look.get("deadline")]
+    return found
+
+
+def _unsafe(sight: Sight, history: History) -> list[str]:
+    """A venue that does not answer, orders while nobody may trade, a loop that stands still, a kill left unproven."""
+    found = []
+    slots: tuple[Slot, ...] = get_args(Slot)
+    for slot in slots:
+        told = _account(sight, slot)
+        found += [f"{slot} account {told}"] if told.startswith("UNKNOWN") else []
+    if fleet_switch(sight) is Switch.TRIPPED and not any(s.startswith(f"{sight.slot} account") for s in found):
+        orders = sight.open_orders(sight.slot)
+        found += [f"{len(orders)} orders are open while every bot is tripped"] if orders else []
+    limit = sight.profile.health.loop_age_max_seconds
+    for host, reply in sight.replies.items():
+        age = loop_age_seconds(reply.look, sight.profile)
+        if reply.look and (age is None or age > limit):
+            found.append(f"{host}: its loop last turned {'at an unknown time' if age is None else f'{age:.0f} s ago'}")
+    last = history.kills[-1] if history.kills else None
+    ended = max((t.closed_at for t in history.transitions.values()), default="")
+    if last and last["residue"] and last["at"] > ended:
+        found.append(f"the kill at {last['at'][11:19]}Z left {len(last['residue'])} things unproven")
     return found
 
 

@@ -95,7 +95,7 @@ def evidence(host: str) -> dict[str, Any]:
         "loops": {d: {**day, "first_at": f"{d}T00:00:00.000000Z", "last_at": f"{d}T23:30:00.000000Z"} for d in DAYS},
         "log": {"first_at": f"{DAYS[0]}T00:00:00.000000Z", "last_at": utc_text(NOW), "lines": 500, "exceptions": []},
         "decisions": [{"at": at, "outcome": "order", "client_order_id": client}],
-        "orders": [{"client_order_id": client, "order_id": order, "at": at, "mode": "paper"}],
+        "orders": [{"client_order_id": client, "order_id": order, "at": at, "mode": "paper", "symbol": "AAPL"}],
         "fills": [fill],
     }
 

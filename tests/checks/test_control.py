@@ -89,3 +89,9 @@ def test_the_size_in_the_process_is_the_stages(good: Sight, live: Sight) -> None
         outcome(ask("config_value", spoilt(live, "host-1", ("loaded", "variables", "SIZE_MULTIPLIER"), "0.75"), {}))
         == "fail"
     )
+
+
+@pytest.mark.parametrize("value", ["400", "5000", None], ids=["tighter", "looser", "absent"])
+def test_a_limit_that_the_process_did_not_load_keeps_the_gate_shut(good: Sight, value: str | None) -> None:
+    place = ("loaded", "variables", "MAX_DAILY_LOSS_USD")
+    assert outcome(ask("limits", spoilt(good, "host-1", place, value), {})) == "fail"

@@ -63,7 +63,7 @@ BUGS: dict[str, Plant] = {
         "rollback", "flip-paper", "trip", "cancel", "positions", "diagnostics", "disarm", "prove-paper"
     ),
     "rollback does not trip": left_out("rollback", "trip"),
-    "rollback does not cancel": left_out("rollback", "cancel"),
+    "rollback does not cancel": left_out("rollback", "cancel", "cancel-again"),
     "rollback forgets the hosts' deadline": left_out("rollback", "disarm"),
     "rollback leaves the env files": left_out("rollback", "flip-paper", "prove-paper"),
     "go-live re-arms before it verifies": in_order("go-live", *UP[:5], "rearm", *UP[5:-1]),
