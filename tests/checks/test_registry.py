@@ -27,7 +27,7 @@ ON_HOSTS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
     "killswitch.state": ({"expect": "armed"}, ("api", "api.switch", "api.switch.status")),
     "config_value": ({}, ("loaded", "loaded.variables", "loaded.variables.SIZE_MULTIPLIER")),
     "limits": ({}, (
-        "loaded", "loaded.variables", "loaded.variables.MAX_DAILY_LOSS_USD", "evidence", "evidence.orders",
+        "loaded", "loaded.variables", "loaded.variables.MAX_DAILY_LOSS_USD", "evidence",
     )),
     "env_file": ({}, (
         "env", "env.problems", "env.unknown_keys", "env.variables", "env.fingerprints",

@@ -118,7 +118,6 @@ ANSWERS = {
     "the name of another system": "kraken-bot\n",
     "the name in capitals": "ALPACA-BOT\n",
     "more than the name": "alpaca-bot please\n",
-    "the keyboard's stop": "\x03",
 }
 
 
