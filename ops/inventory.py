@@ -77,6 +77,11 @@ class Place:
         mark = hashlib.sha256(str(self.state).encode()).hexdigest()[:10]
         return Path(tempfile.gettempdir()) / f"interlock-{os.getuid()}-{mark}"
 
+    @property
+    def last_good(self) -> Path:
+        """Where the copy of the inventory is kept that could last be read without a fault."""
+        return self.state / "kill" / "inventory"
+
     def path(self, text: str, host: str = "") -> Path:
         """The path that `{state}`, `{run}` and `{host}` in `text` stand for."""
         return Path(self.text(text, host))

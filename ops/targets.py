@@ -27,6 +27,17 @@ def compile_target(doors: Doors) -> Target:
     return Target(profile.system, str(PLAYBOOKS / "library" / "interlock_host.py"), hosts, venues)
 
 
+def keep_inventory(doors: Doors) -> None:
+    """A copy of what this environment's inventory said when it was last good: the way down goes by it if need be."""
+    inventory, kept = doors.place.inventory, doors.place.last_good
+    if inventory == kept:
+        return
+    for name in ("environment.yml", "people.yml", "hosts.yml", f"systems/{doors.profile.system}.yml"):
+        text = (inventory / name).read_text()
+        if not (kept / name).exists() or (kept / name).read_text() != text:
+            doors.secrets.store(kept / name, text)
+
+
 def keep_target(doors: Doors) -> None:
     """Writes the file if it differs from what is there."""
     path = folder(doors.place.state) / f"{doors.profile.system}.target.json"

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from ops.errors import InputError, InterlockError
-from ops.tasks.opening import chosen_place, chosen_systems, keep_kill_ready, open_doors
+from ops.tasks.opening import chosen_place, chosen_systems, doors_of, keep_kill_ready
 from ops.tasks.progress import shown
 from ops.tasks.telling import Told
+
+if TYPE_CHECKING:
+    from ops.doors import Doors
+    from ops.inventory import Place
+
+
+def _doors(where: Place, name: str) -> tuple[Doors, str]:
+    """By the inventory as it is; if that has been broken, by its last good copy, since the way down never waits."""
+    try:
+        return doors_of(where, name), ""
+    except InputError as error:
+        kept = replace(where, inventory=where.last_good)
+        if not (where.last_good / "systems" / f"{name}.yml").exists():
+            raise
+        return doors_of(kept, name), f"going by the last good copy of the inventory, since {error.text()}"
 
 
 def lowered(verb: str, env: str, system: str, adopt: str, flatten: bool, json: bool) -> Told:
@@ -18,13 +36,15 @@ def lowered(verb: str, env: str, system: str, adopt: str, flatten: bool, json: b
     where = chosen_place(env)
     sentences, document = [], {}
     for name in chosen_systems(where, system):
-        doors = open_doors(where.name, name)
+        doors, warning = _doors(where, name)
         if adopt and adopt != doors.requester and adopt not in doors.people:
             known = ", ".join(doors.people)
             raise InputError("--adopt names nobody known", expected=f"one of: {known}", seen=adopt)
         if flatten:
             typed_name(name, f"This closes every position of {name} by market orders.")
         with shown(json) as progress:
+            if warning:
+                progress.note(warning)
             try:
                 ensure_up(doors, progress.note)
             except InterlockError as error:

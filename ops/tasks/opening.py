@@ -66,7 +66,13 @@ def one_system(where: Place, system: str) -> str:
 
 
 def open_doors(env: str, system: str, requester: str = "") -> Doors:
-    """The doors of one system. Takes over a spooled kill record, and keeps the kill target up to date."""
+    """The doors of one system."""
+    where = chosen_place(env)
+    return doors_of(where, one_system(where, system), requester)
+
+
+def doors_of(where: Place, name: str, requester: str = "") -> Doors:
+    """The doors of one system by the inventory of that place."""
     from ops.doors import Doors, utc_now
     from ops.hosts.fleet import Fleet
     from ops.inventory import load_environment, load_people, load_profile
@@ -75,8 +81,6 @@ def open_doors(env: str, system: str, requester: str = "") -> Doors:
     from ops.secrets import Secrets
     from ops.transitions.plans import operating_user
 
-    where = chosen_place(env)
-    name = one_system(where, system)
     environment, profile = load_environment(where), load_profile(where, name)
     secrets = Secrets(Path(environment.secrets))
     who = requester or interlock_user() or operating_user()
@@ -87,8 +91,9 @@ def open_doors(env: str, system: str, requester: str = "") -> Doors:
 
 def keep_kill_ready(doors: Doors) -> None:
     """The kill target as the profile has it now, and the records of kills that could not reach the ledger."""
-    from ops.targets import keep_target
+    from ops.targets import keep_inventory, keep_target
     from ops.transitions.spool import absorb_spool
 
     keep_target(doors)
+    keep_inventory(doors)
     absorb_spool(doors)

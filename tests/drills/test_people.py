@@ -67,8 +67,13 @@ def test_signed_by_two_it_goes_live(field: Field) -> None:
     assert "signed by ana (risk) and raj (operator)" in done.last
 
 
-def test_a_rollback_needs_nobody(field: Field) -> None:
-    assert field.invoke("rollback", "--env=sandbox").code == 0
+def test_a_rollback_needs_nobody_and_not_even_a_sound_profile(field: Field) -> None:
+    text = field.profile.read_text()
+    field.profile.write_text(text.replace("venue:", "venue: [", 1))
+    done = field.invoke("rollback", "--env=sandbox")
+    field.profile.write_text(text)
+    assert done.code == 0, done.out
+    assert "going by the last good copy of the inventory" in done.out
     assert_order_log_is_clean(field)
 
 

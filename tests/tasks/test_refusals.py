@@ -1,0 +1,263 @@
+"""A sandbox that is ready to go live, and one thing wrong with it: the gate stays shut, says why, and nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.field import Done, Field
+from tests.tasks.people import altered, nothing_changed, records
+
+SYSTEM = "--env=sandbox"
+
+
+def env(field: Field, host: str) -> Path:
+    return field.root(host) / "keys.env"
+
+
+def secret(field: Field, slot: str) -> Path:
+    return field.state / "secrets" / f"alpaca-{slot}.env"
+
+
+@contextmanager
+def fault(field: Field, name: str, where: str) -> Iterator[None]:
+    assert field.invoke("sandbox.fault", f"--name={name}", f"--where={where}").code == 0
+    try:
+        yield
+    finally:
+        assert field.invoke("sandbox.fault", f"--name={name}", f"--where={where}", "--off").code == 0
+
+
+def test_with_nothing_wrong_the_gate_is_open(ready: Field) -> None:
+    with nothing_changed(ready):
+        done = ready.invoke("preflight", SYSTEM)
+    assert (done.code, "the gate is open" in done.last) == (0, True), done.out
+
+
+# The shapes of an env file that its readers disagree on: what the first host has, what the second, what must be said.
+LIMIT = b"MAX_DAILY_LOSS_USD=500\n"
+SHAPES: Mapping[str, tuple[tuple[bytes, bytes], tuple[bytes, bytes], tuple[str, str]]] = {
+    "a byte order mark, CRLF": (
+        (b"TRADING_MODE=paper\n", b"\xef\xbb\xbfTRADING_MODE=paper\n"), (b"\n", b"\r\n"),
+        ("keys.env:1: begins with a byte order mark", "keys.env:1: has a carriage return (CRLF line end)"),
+    ),
+    "a duplicate, quotes": (
+        (LIMIT, LIMIT + b"MAX_DAILY_LOSS_USD=5000\n"), (b"MAX_DAILY_LOSS_USD=500", b'MAX_DAILY_LOSS_USD="500"'),
+        ("keys.env:{line+1}: MAX_DAILY_LOSS_USD stands twice", "keys.env:{line}: the value of MAX_DAILY_LOSS_USD is quoted"),
+    ),
+    "an inline comment, export": (
+        (LIMIT, b"MAX_DAILY_LOSS_USD=500 # a day\n"), (LIMIT, b"export MAX_DAILY_LOSS_USD=500\n"),
+        ("keys.env:{line}: MAX_DAILY_LOSS_USD has an inline comment", "keys.env:{line}: begins with export"),
+    ),
+    "a missing limit, a key that nobody knows": (
+        (LIMIT, b""), (LIMIT, LIMIT + b"DEBUG=1\n"),
+        ("keys.env: MAX_DAILY_LOSS_USD is missing", "keys.env: unknown key DEBUG"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second", "says"), SHAPES.values(), ids=SHAPES)
+def test_an_env_file_that_readers_disagree_on_is_refused_at_its_line(ready: Field, first, second, says) -> None:
+    texts = [env(ready, host).read_bytes() for host in ("host-1", "host-2")]
+    line = texts[0][: texts[0].index(LIMIT)].count(b"\n") + 1
+    with ExitStack() as stack:
+        for host, text, (old, new) in zip(("host-1", "host-2"), texts, (first, second), strict=True):
+            assert old in text
+            stack.enter_context(altered(env(ready, host), text.replace(old, new, -1 if old == b"\n" else 1)))
+        with nothing_changed(ready):
+            done = ready.invoke("preflight", SYSTEM)
+    assert done.code == 3, done.out
+    for host, told in zip(("host-1", "host-2"), says, strict=True):
+        wanted = told.replace("{line+1}", str(line + 1)).replace("{line}", str(line))
+        assert f"{host} {wanted}" in done.out, done.out
+    assert "500" not in done.out.replace("5000000", ""), "no value of the file is repeated"
+
+
+def test_a_go_live_is_refused_by_the_same_flaw_and_writes_nothing(ready: Field) -> None:
+    text = env(ready, "host-1").read_bytes()
+    with altered(env(ready, "host-1"), text.replace(LIMIT, LIMIT * 2)), nothing_changed(ready):
+        done = ready.invoke("go-live", SYSTEM)
+    assert (done.code, "preflight keeps the gate shut" in done.last) == (3, True), done.out
+
+
+KEYS: Mapping[str, tuple[Mapping[str, str], str]] = {
+    "the paper key in the live slot": ({"live": "paper"}, "venue.auth: the live key is refused (HTTP 401)"),
+    "the live key in the paper slot": ({"paper": "live"}, "venue.auth: the paper key is refused (HTTP 401)"),
+    "both crossed": ({"live": "paper", "paper": "live"}, "the live key is refused (HTTP 401)"),
+}
+
+
+@pytest.mark.parametrize(("crossed", "says"), KEYS.values(), ids=KEYS)
+def test_a_key_in_the_other_slot_keeps_the_gate_shut(ready: Field, crossed: Mapping[str, str], says: str) -> None:
+    pairs = {slot: secret(ready, slot).read_bytes() for slot in ("paper", "live")}
+    with ExitStack() as stack:
+        for slot, other in crossed.items():
+            stack.enter_context(altered(secret(ready, slot), pairs[other]))
+        with nothing_changed(ready):
+            done = ready.invoke("plan", SYSTEM)
+    assert (done.code, says in done.out) == (3, True), done.out
+    shown = [part.split(b"=")[1].decode() for pair in pairs.values() for part in pair.split()]
+    assert not any(value in done.out for value in shown)
+
+
+@pytest.mark.parametrize(
+    ("data", "mode", "says"),
+    [
+        (b"KEY=your_key\nSECRET=your_secret\n", 0o600, "KEY is still a placeholder"),
+        (b"KEY=[ALPACA KEY]\nSECRET=x\n", 0o600, "KEY is still a placeholder"),
+        (b"KEY=AKAKAK\n", 0o600, "SECRET is missing"),
+        (b"KEY=AKAKAK\nKEY=AKAKAL\nSECRET=x\n", 0o600, "alpaca-live.env:2: KEY stands twice"),
+        (b"AKAKAK\n", 0o600, "alpaca-live.env:1: not a credentials line"),
+        (None, 0o644, "may be read by others"),
+    ],
+    ids=["placeholder", "brackets", "half a pair", "a pair and a half", "no pair", "readable by others"],
+)
+def test_a_file_of_credentials_with_a_flaw_is_named_and_not_shown(ready: Field, data, mode: int, says: str) -> None:
+    path = secret(ready, "live")
+    with altered(path, path.read_bytes() if data is None else data):
+        path.chmod(mode)
+        with nothing_changed(ready):
+            done = ready.invoke("rotate-keys", "--slot=paper") if data is None else ready.invoke("plan", SYSTEM)
+    assert done.code in ((3, 4) if data is None else (3,)), done.out
+    assert data is None or says in done.out, done.out
+    assert b"AKAKAL" not in done.out.encode()
+
+
+@contextmanager
+def inventory(field: Field, change: Mapping[str, str]) -> Iterator[None]:
+    path = field.inventory / "sandbox" / "hosts.yml"
+    text = path.read_text()
+    for old, new in change.items():
+        text = text.replace(old, new) if old else new
+    with altered(path, text):
+        yield
+
+
+HOSTS_FILES: Mapping[str, Mapping[str, str]] = {
+    "no host of that name": {"host-1": "other-1", "host-2": "other-2"},
+    "one host missing": {"    host-2:\n": ""},
+    "no host at all": {"": "all: {hosts: {}}\n"},
+    "empty": {"": ""},
+    "not YAML": {"": "all: [hosts\n"},
+}
+
+
+@pytest.mark.parametrize("change", HOSTS_FILES.values(), ids=HOSTS_FILES)
+@pytest.mark.parametrize("task", ["preflight", "go-live"])
+def test_an_inventory_that_does_not_match_is_named_and_nothing_changes(ready: Field, task: str, change) -> None:
+    """Ansible itself would end with success when no host matches."""
+    with inventory(ready, change), nothing_changed(ready):
+        done = ready.invoke(task, SYSTEM)
+    assert (done.code, str(ready.inventory / "sandbox" / "hosts.yml") in done.last) == (2, True), done.out
+
+
+def test_a_host_folder_that_is_read_only_keeps_the_gate_shut(ready: Field) -> None:
+    with fault(ready, "read_only", "host-1"), nothing_changed(ready):
+        done = ready.invoke("go-live", SYSTEM)
+    assert (done.code, "host-1 keys.env: lies in a read-only folder" in done.out) == (3, True), done.out
+
+
+def test_a_bot_that_says_live_while_its_process_is_paper_keeps_the_gate_shut(ready: Field) -> None:
+    with fault(ready, "mode_lie", "host-2"), nothing_changed(ready):
+        done, seen = ready.invoke("go-live", SYSTEM), ready.invoke("preflight", SYSTEM)
+    assert (done.code, seen.code) == (3, 3)
+    for out in (done.out, seen.out):
+        assert "mode_consistency: host-2: declared paper, loaded paper, observed live" in out
+
+
+VENUES: Mapping[str, tuple[str, str]] = {
+    "a venue in maintenance": ("maintenance", "UNKNOWN|HTTP 503"),
+    "another account behind the key": ("wrong_account", "account 912345699|account 912345698|account 9123456"),
+    "a revoked key": ("revoked_keys", "the live key is refused (HTTP 401)"),
+}
+
+
+@pytest.mark.parametrize(("name", "says"), VENUES.values(), ids=VENUES)
+def test_a_venue_that_does_not_show_the_account_keeps_the_gate_shut(ready: Field, name: str, says: str) -> None:
+    with fault(ready, name, "live"), nothing_changed(ready):
+        done = ready.invoke("plan", SYSTEM)
+    assert (done.code, any(part in done.out for part in says.split("|"))) == (3, True), done.out
+
+
+def test_a_document_that_is_a_template_again_keeps_the_gate_shut(ready: Field) -> None:
+    path = ready.state / "documents" / "emergency-contacts.md"
+    with altered(path, path.read_text() + "\n[YOUR PHONE NUMBER]\n"), nothing_changed(ready):
+        done = ready.invoke("plan", SYSTEM)
+    assert (done.code, "document: it still has a placeholder" in done.out) == (3, True), done.out
+
+
+# A plan is a plan for the world as it was
+
+
+@pytest.fixture(scope="module")
+def plan(ready: Field) -> str:
+    return str(ready.ask("plan", SYSTEM, "--requester=max")["plan"])
+
+
+def go_live(ready: Field, plan: str) -> Done:
+    return ready.invoke("go-live", SYSTEM, f"--plan={plan}")
+
+
+TOUCHED: Mapping[str, tuple[str, str]] = {
+    "the profile": ("inventory/sandbox/systems/alpaca-bot.yml", "input profile has changed"),
+    "the people": ("inventory/sandbox/people.yml", "input people has changed"),
+    "the hosts": ("inventory/sandbox/hosts.yml", "input hosts has changed"),
+    "the signers": ("state/sandbox/people/allowed_signers", "input allowed-signers has changed"),
+    "an env file": ("state/sandbox/hosts/host-2/keys.env", "env file on host-2 has changed"),
+}
+
+
+@pytest.mark.parametrize(("path", "says"), TOUCHED.values(), ids=TOUCHED)
+def test_a_plan_for_another_world_is_stale(ready: Field, plan: str, path: str, says: str) -> None:
+    """A comment is enough: whoever signed has not seen it."""
+    file = ready.inventory.parent / path
+    with altered(file, file.read_bytes() + b"# touched\n"), nothing_changed(ready):
+        done = go_live(ready, plan)
+    assert (done.code, f"plan {plan} is stale: " in done.last, says in done.last) == (3, True, True), done.out
+
+
+def test_a_plan_with_another_key_is_stale(ready: Field, plan: str) -> None:
+    pairs = {path: path.read_bytes() for path in (ready.state / "secrets").glob("alpaca-live*.env")}
+    assert ready.invoke("sandbox.new-key", "--slot=live").code == 0
+    assert ready.invoke("rotate-keys", "--slot=live").code == 0
+    with nothing_changed(ready):
+        done = go_live(ready, plan)
+    assert len(pairs) == 1
+    assert (done.code, "the key is another one" in done.last) == (3, True), done.out
+
+
+def test_a_plan_on_another_ledger_is_stale(ready: Field) -> None:
+    """An older copy of the ledger was put back, or somebody wrote the past anew."""
+    fresh = str(ready.ask("plan", SYSTEM, "--requester=max")["plan"])
+    ledger = ready.state / "ledger.sqlite"
+    before = ledger.read_bytes()
+    assert [record.body["plan"] for record in records(ready, "plan.made")][-1] == fresh
+    with altered(ledger, before):
+        rewrite_the_past(ledger)
+        done = go_live(ready, fresh)
+    assert done.code in (1, 2, 3), done.out
+    assert "is stale: " in done.last or "ledger" in done.last, done.out
+    assert records(ready, "transition.opened") == []
+
+
+def rewrite_the_past(ledger: Path) -> None:
+    import sqlite3
+
+    with sqlite3.connect(ledger, isolation_level=None) as connection:
+        connection.execute("update records set hash = upper(hash) where seq < (select max(seq) from records)")
+    connection.close()
+
+
+def test_a_plan_for_another_release_is_stale(ready: Field) -> None:
+    """Last, since it makes every drill stale too: they were done with the release as it was."""
+    fresh = str(ready.ask("plan", SYSTEM, "--requester=max")["plan"])
+    with ExitStack() as stack:
+        for host in ("host-1", "host-2"):
+            file = ready.root(host) / "release" / "bots" / "__init__.py"
+            stack.enter_context(altered(file, file.read_bytes() + b"# touched\n"))
+        done = go_live(ready, fresh)
+    assert (done.code, "input release-host-1 has changed" in done.last) == (3, True), done.out
+    assert records(ready, "transition.opened", "signature.added") == []
