@@ -12,7 +12,6 @@
     └── DoorError                   2  the outside did not answer as it should; inside a check or step: `unknown`
         ├── HostError
         ├── VenueError
-        ├── BotError
         ├── MonitorError
         └── AlertError
 
@@ -118,10 +117,6 @@ class VenueError(DoorError):
     def __init__(self, problem: str, *, status: int | None = None) -> None:
         self.status = status
         super().__init__(problem)
-
-
-class BotError(DoorError):
-    """A bot's own API did not answer or answered in another shape than its profile says."""
 
 
 class MonitorError(DoorError):

@@ -15,8 +15,6 @@ from pathlib import Path
 
 from ops.errors import InputError
 
-STATES = ("current", "pending", "previous")
-
 
 @dataclass(frozen=True)
 class Credentials:

@@ -48,7 +48,6 @@ class History:
     evidence: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     kills: list[Mapping[str, Any]] = field(default_factory=list)
     epoch: int = 0
-    gate_by: str = ""
 
     @property
     def interrupted(self) -> list[Transition]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ops.checks import control
 from ops.checks.registry import ask
 from ops.checks.sight import Sight, take_sight
 from ops.hosts.reply import switch_reason
@@ -12,7 +11,7 @@ from ops.hosts.testinfra import verify_hosts as run_testinfra
 from ops.ledger.store import LedgerUnavailable
 from ops.model.canonical import utc_time
 from ops.model.history import History, replay
-from ops.model.mode import Mode, Switch
+from ops.model.mode import Switch
 from ops.model.outcome import Finding, Outcome
 from ops.model.plan import Plan
 from ops.model.step import Ended
@@ -140,9 +139,3 @@ def paper(run: Run) -> Ended:
         ask("venue.auth", sight, {"env": "paper"}),
     ]
     return _ended(findings, f"paper and tripped on {len(sight.replies)} hosts")
-
-
-def safe(run: Run) -> bool:
-    """Whether a look right now shows paper and tripped everywhere."""
-    sight = _sight(run)
-    return control.fleet_mode(sight) is Mode.PAPER and control.fleet_switch(sight) is Switch.TRIPPED

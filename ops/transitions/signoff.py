@@ -46,14 +46,3 @@ def add_signature(doors: Doors, plan: Plan, person: str, armored: str, history: 
     body = {"system": plan.system, "plan": plan.id, "person": person, "key": key, "armored": armored}
     doors.ledger.append("signature.added", body)
     return verdict
-
-
-def require(doors: Doors, plan: Plan, history: History) -> Quorum:
-    """The quorum, or Refused with each reason."""
-    verdict = quorum(doors, plan, history)
-    if verdict.problems:
-        raise Refused(f"plan {plan.id} is not approved: {'; '.join(verdict.problems)}", reasons=verdict.problems)
-    if verdict.missing:
-        missing = ", ".join(verdict.missing)
-        raise Refused(f"plan {plan.id} lacks a signature as {missing}", reasons=(missing,), remedy="invoke sign")
-    return verdict
