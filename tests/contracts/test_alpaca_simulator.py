@@ -24,9 +24,7 @@ from alpaca.trading.requests import (
 @pytest.mark.parametrize(
     ("environment", "prefix", "number"), [("paper", "PK", "PA3SANDBOX01"), ("live", "AK", "912345678")]
 )
-def test_account_and_key_show_their_environment(
-    desk, live_desk, environment: str, prefix: str, number: str
-) -> None:
+def test_account_and_key_show_their_environment(desk, live_desk, environment: str, prefix: str, number: str) -> None:
     desk = desk if environment == "paper" else live_desk
     account = desk.client.get_account()
     assert isinstance(account, TradeAccount)
@@ -240,14 +238,10 @@ def test_closed_and_all_lists(desk) -> None:
 
 def test_replacing_gives_a_new_order_and_ends_the_old(desk) -> None:
     old = desk.rest(client_order_id="old-1")
-    new = desk.client.replace_order_by_id(
-        old.id, ReplaceOrderRequest(limit_price=151, qty=2, client_order_id="new-1")
-    )
+    new = desk.client.replace_order_by_id(old.id, ReplaceOrderRequest(limit_price=151, qty=2, client_order_id="new-1"))
     ended = desk.client.get_order_by_id(old.id)
     assert (ended.status, ended.replaced_by, new.replaces) == (OrderStatus.REPLACED, new.id, old.id)
-    assert [(order.id, order.limit_price, order.qty) for order in desk.client.get_orders()] == [
-        (new.id, "151", "2")
-    ]
+    assert [(order.id, order.limit_price, order.qty) for order in desk.client.get_orders()] == [(new.id, "151", "2")]
     assert (desk.events("old-1"), desk.events("new-1")) == (["accepted", "replaced"], ["accepted"])
     assert desk.refused(lambda: desk.client.replace_order_by_id(old.id, ReplaceOrderRequest(qty=1)))[0] == 422
     assert (

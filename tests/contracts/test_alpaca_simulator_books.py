@@ -77,9 +77,7 @@ def test_positions_follow_fills_and_close(desk) -> None:
     assert [held.symbol for held in desk.client.get_all_positions()] == ["AAPL"]
     account = desk.client.get_account()
     assert Decimal(account.cash or "") == before - Decimal(position.cost_basis)
-    assert Decimal(account.equity or "") == Decimal(account.cash or "") + Decimal(
-        account.long_market_value or ""
-    )
+    assert Decimal(account.equity or "") == Decimal(account.cash or "") + Decimal(account.long_market_value or "")
     desk.client.close_position("AAPL", ClosePositionRequest(percentage="25"))
     assert desk.client.get_open_position("AAPL").qty == "1.5"
     desk.client.close_position("AAPL", ClosePositionRequest(qty="0.5"))
@@ -235,9 +233,7 @@ def test_rate_limit_headers_count_down(desk) -> None:
 
 
 def test_an_order_placed_by_hand_is_foreign(desk) -> None:
-    placed = desk.admin(
-        "orders", environment="paper", symbol="AAPL", side="buy", qty="1", limit_price="150.00"
-    )
+    placed = desk.admin("orders", environment="paper", symbol="AAPL", side="buy", qty="1", limit_price="150.00")
     (seen,) = desk.client.get_orders()
     assert (str(seen.id), seen.client_order_id) == (placed["id"], placed["client_order_id"])
     assert desk.log()[-1]["key_id"] == "dashboard"

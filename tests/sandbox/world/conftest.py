@@ -44,9 +44,7 @@ class Outside:
     def url(self, listener: str, path: str) -> str:
         return f"http://127.0.0.1:{self.world.ports[listener]}{path}"
 
-    def admin(
-        self, path: str, body: dict[str, object] | None = None, token: str = "admin-token"
-    ) -> requests.Response:
+    def admin(self, path: str, body: dict[str, object] | None = None, token: str = "admin-token") -> requests.Response:
         url, headers = self.url("admin", f"/admin/{path}"), {"X-Sandbox-Token": token}
         if body is None:
             return requests.get(url, headers=headers, timeout=5)

@@ -47,9 +47,7 @@ def test_every_route_needs_the_token(outside, path: str, token: str) -> None:
         ("orders", {"environment": "paper", "symbol": "AAPL", "side": "buy"}, 422, "qty is required"),
     ],
 )
-def test_wrong_requests_get_one_clear_sentence(
-    outside, path: str, body: dict, status: int, words: str
-) -> None:
+def test_wrong_requests_get_one_clear_sentence(outside, path: str, body: dict, status: int, words: str) -> None:
     answer = outside.admin(path, body)
     assert (answer.status_code, words in answer.json()["error"]) == (status, True), answer.text
 
@@ -79,7 +77,4 @@ def test_the_catalogue_lists_every_fault_and_where_it_is_on(outside) -> None:
 
 def test_listing_faults_imports_no_framework() -> None:
     code = "import sys, ops.sandbox.faults; print({'starlette', 'pydantic', 'httpx'} & set(sys.modules))"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        == "set()\n"
-    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -90,8 +90,7 @@ def test_books_balance(steps: list[tuple[str, int, int | None]]) -> None:
         prices = [fill.price for fill in desk.fills if fill.order_id == order.id]
         if order.limit_price is not None:
             assert all(
-                (price <= order.limit_price) == (order.side == "buy") or price == order.limit_price
-                for price in prices
+                (price <= order.limit_price) == (order.side == "buy") or price == order.limit_price for price in prices
             )
     fills = [line for line in log if line["event"] in ("fill", "partial_fill")]
     assert [(line["qty"], line["price"]) for line in fills] == [

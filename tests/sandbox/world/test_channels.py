@@ -33,9 +33,7 @@ def test_slack_message_is_kept_and_acknowledged(outside) -> None:
         "halt?",
     )
     wanted = {"channel": sent["channel"], "timestamp": sent["ts"]}
-    got = requests.get(
-        outside.url("slack", "/api/reactions.get"), params=wanted, headers=BEARER, timeout=5
-    ).json()
+    got = requests.get(outside.url("slack", "/api/reactions.get"), params=wanted, headers=BEARER, timeout=5).json()
     assert got["message"]["reactions"] == [{"name": "white_check_mark", "users": ["U0ONCALL001"], "count": 1}]
     line = (outside.world.config.state / "messages.jsonl").read_text().splitlines()[-1]
     assert {**json.loads(line), "time": ""} == {

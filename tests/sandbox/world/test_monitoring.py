@@ -86,9 +86,7 @@ class Watched:
         self.wall = wall
 
     def prometheus(self, path: str, **query: str) -> requests.Response:
-        return requests.get(
-            f"http://127.0.0.1:{self.world.ports['prometheus']}{path}", params=query, timeout=5
-        )
+        return requests.get(f"http://127.0.0.1:{self.world.ports['prometheus']}{path}", params=query, timeout=5)
 
     def ask(self, query: str) -> list[tuple[dict[str, str], str]]:
         answer = self.prometheus("/api/v1/query", query=query).json()
@@ -103,9 +101,7 @@ class Watched:
         body, token = {"fault": name, "on": on}, {"X-Sandbox-Token": "admin-token"}
         requests.post(url, json=body, headers=token, timeout=5).raise_for_status()
 
-    def grafana(
-        self, path: str, body: object = None, headers: dict[str, str] | None = None
-    ) -> requests.Response:
+    def grafana(self, path: str, body: object = None, headers: dict[str, str] | None = None) -> requests.Response:
         url, headers = (
             f"http://127.0.0.1:{self.world.ports['grafana']}{path}",
             GRAFANA if headers is None else headers,
@@ -120,9 +116,7 @@ def test_selectors_and_reducers(watched: Watched, bot: Bot) -> None:
     accepted, rejected = {"result": "accepted", **labels}, {"result": "rejected", **labels}
     name = {"__name__": "bot_orders_total"}
     assert watched.ask("bot_orders_total") == [({**name, **accepted}, "5"), ({**name, **rejected}, "2")]
-    assert watched.ask(' bot_orders_total { result = "rejected" , job="bot" } ') == [
-        ({**name, **rejected}, "2")
-    ]
+    assert watched.ask(' bot_orders_total { result = "rejected" , job="bot" } ') == [({**name, **rejected}, "2")]
     assert watched.ask('up{job="bot"}') == [({"__name__": "up", **labels}, "1")]
     assert watched.ask("max(bot_orders_total)") == [({}, "5")]
     assert watched.ask("min(bot_orders_total)") == [({}, "2")]
@@ -172,12 +166,8 @@ def test_post_and_a_time_in_the_past(watched: Watched) -> None:
     assert requests.post(url, data={"query": "up", "time": "x"}, timeout=5).status_code == 400
 
 
-@pytest.mark.parametrize(
-    ("status", "text"), [(500, METRICS), (200, "not { a metric"), (200, "bot_fills_total x")]
-)
-def test_a_failed_scrape_is_down_and_ends_its_series(
-    watched: Watched, bot: Bot, status: int, text: str
-) -> None:
+@pytest.mark.parametrize(("status", "text"), [(500, METRICS), (200, "not { a metric"), (200, "bot_fills_total x")])
+def test_a_failed_scrape_is_down_and_ends_its_series(watched: Watched, bot: Bot, status: int, text: str) -> None:
     watched.wall.later(1)
     bot.status, bot.text = status, text
     eventually(lambda: watched.health() == "down")
@@ -227,9 +217,7 @@ def test_the_shipped_dashboard_is_served_and_can_be_lost(watched: Watched) -> No
 def test_every_panel_of_the_dashboard_can_be_queried(watched: Watched) -> None:
     board = watched.grafana("/api/dashboards/uid/alpaca-bot").json()["dashboard"]
     for panel in board["panels"]:
-        answer = watched.grafana(
-            "/api/ds/query", {"queries": panel["targets"], "from": "now-5m", "to": "now"}
-        )
+        answer = watched.grafana("/api/ds/query", {"queries": panel["targets"], "from": "now-5m", "to": "now"})
         assert (answer.status_code, answer.json()["results"]["A"]["status"]) == (200, 200)
 
 
@@ -247,9 +235,7 @@ def test_a_data_query_gives_frames_of_time_and_value(watched: Watched) -> None:
     assert instant["results"]["B"]["frames"][0]["data"]["values"] == [[end], [7.0]]
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"queries": [{}]}, {"queries": [{"refId": "A", "expr": "up"}], "from": "x"}]
-)
+@pytest.mark.parametrize("body", [{}, {"queries": [{}]}, {"queries": [{"refId": "A", "expr": "up"}], "from": "x"}])
 def test_bad_data_queries_are_400(watched: Watched, body: object) -> None:
     assert watched.grafana("/api/ds/query", body).status_code == 400
 

@@ -160,9 +160,7 @@ def admin(ports: dict[str, int], path: str, **body: object) -> None:
 
 
 def _client(ports: dict[str, int], key_id: str, secret: str) -> TradingClient:
-    return TradingClient(
-        key_id, secret, raw_data=True, url_override=f"http://127.0.0.1:{ports['alpaca_paper']}"
-    )
+    return TradingClient(key_id, secret, raw_data=True, url_override=f"http://127.0.0.1:{ports['alpaca_paper']}")
 
 
 def _rest() -> LimitOrderRequest:
@@ -228,9 +226,7 @@ def test_the_request_limit_is_real_and_per_account(tmp_path: Path) -> None:
         answers = [requests.get(url, headers=headers, timeout=5) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
-        other = requests.get(
-            url.replace(str(world.ports["alpaca_paper"]), str(world.ports["alpaca_live"])), timeout=5
-        )
+        other = requests.get(url.replace(str(world.ports["alpaca_paper"]), str(world.ports["alpaca_live"])), timeout=5)
         assert other.status_code == 401
         admin(world.ports, "clock", now="2026-11-20T17:01:00Z")
         assert requests.get(url, headers=headers, timeout=5).status_code == 200
