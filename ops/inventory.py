@@ -1,7 +1,4 @@
-"""The door to `inventory/<env>/`: environments, people, profiles, and what their paths stand for.
-
-`INTERLOCK_INVENTORY` and `INTERLOCK_STATE` name other folders than `./inventory` and `./.interlock`.
-"""
+"""The door to `inventory/<env>/`: environments, people, profiles, and what their paths stand for."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ops.errors import InputError
 from ops.model.profile import Profile, Slot
+from ops.project import inventory_root, state_root
 from ops.yaml_source import YamlSource
 
 # The commented files that every environment is copied from.
@@ -96,16 +94,6 @@ class Place:
         }.items():
             text = text.replace(mark, str(value))
         return text
-
-
-def inventory_root() -> Path:
-    """The folder of environments."""
-    return Path(os.environ.get("INTERLOCK_INVENTORY", "inventory")).absolute()
-
-
-def state_root() -> Path:
-    """The folder that Interlock writes to."""
-    return Path(os.environ.get("INTERLOCK_STATE", ".interlock")).absolute()
 
 
 def environments() -> list[str]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ops.kill.kill import KillEnd, kill
+from ops.project import state_root
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def environments_known(env: str) -> list[Path]:
     """The state folders that are meant: the named environment's, else every one that has a kill target."""
-    root = Path(os.environ.get("INTERLOCK_STATE", ".interlock")).absolute()
+    root = state_root()
     name = env or os.environ.get("INTERLOCK_ENV", "")
     if name:
         return [root / name]
