@@ -21,7 +21,8 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
 
 @pytest.mark.parametrize("index", range(len(MOVES)), ids=[move.name for move in MOVES])
 def test_a_crash_in_a_rollback_is_resumed_by_the_next_one(field: Field, index: int) -> None:
-    assert field.invoke("go-live", "--env=sandbox").code == 0
+    # Half of the time from live, half from paper: the path is the same, and coming up takes its time.
+    assert field.invoke("rearm" if index % 2 else "go-live", "--env=sandbox").code == 0
     assert crash_when(field.spawn("rollback", "--env=sandbox"), f"rollback: {MOVES[index].title}")
     done = field.invoke("rollback", "--env=sandbox")
     assert done.code == 0, done.out
