@@ -78,7 +78,7 @@ def _edge_gap_seconds(day: str, seen: Mapping[str, Any], days: Sequence[str]) ->
 def reconcile(sight: Sight, params: Params) -> Finding:
     """Fills at the venue equal the bots' records in quantity and price.
 
-    With scope `all`, open orders and positions too.
+    With scope `all`, every open order must be in a bot's records too.
     """
     internal = sight.rows("fills")
     if internal is None:

@@ -47,9 +47,9 @@ def lowered(verb: str, env: str, system: str, adopt: str, flatten: bool, json: b
                 progress.note(warning)
             try:
                 ensure_up(doors, progress.note)
-            except InterlockError as error:
-                progress.note(f"not everything could be started, going down all the same: {error}")
-            keep_kill_ready(doors)
+                keep_kill_ready(doors)
+            except (InterlockError, OSError) as error:
+                progress.note(f"not everything could be made ready, going down all the same: {error}")
             end = rollback(doors, progress, Descent(verb, adopt or doors.requester, flatten))
         done = f"nothing to do ({end.was})" if end.nothing_to_do else f"rolled back from {end.was}"
         sentences.append(f"{name} is on PAPER and tripped on {len(doors.profile.hosts)} hosts, proven; {done}")

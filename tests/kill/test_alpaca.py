@@ -60,6 +60,10 @@ def test_a_venue_that_drips_bytes_does_not_hold_the_kill() -> None:
     with dripping(HEAD) as body, dripping(b"HTTP/1.1 200 OK\r\n") as head, dripping(b"") as line:
         began = time.monotonic()
         with ThreadPoolExecutor(3) as pool:
-            errors = list(pool.map(lambda url: pytest.raises(VenueSilent, brake(url).cancel_all), (body, head, line)))
+            list(pool.map(silent, (body, head, line)))
         assert time.monotonic() - began < CALL_MAX_SECONDS + 1
-    assert len(errors) == 3
+
+
+def silent(url: str) -> None:
+    with pytest.raises(VenueSilent):
+        brake(url).cancel_all()

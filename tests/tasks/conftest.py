@@ -9,14 +9,14 @@ import pytest
 from tests.field import Field, opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def asleep(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     """An inventory, and nothing that runs."""
     with opened(tmp_path_factory.mktemp("asleep")) as field:
         yield field
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     """The sandbox with its live key taken in and every drill done: nothing keeps the gate shut."""
     with opened(tmp_path_factory.mktemp("ready")) as field:
