@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import get_args
 
 from ops.doors import Doors
 from ops.hosts.ansible import PLAYBOOKS
-from ops.kill.targets import HostTarget, Target, VenueTarget, folder
+from ops.kill.targets import HostTarget, Target, VenueTarget, folder, read_targets
 from ops.model.profile import Slot
 
 
-def compile_target(doors: Doors) -> Target:
-    """The target as the profile has it now; accounts whose key is not there yet are left out."""
+def compile_target(doors: Doors, known: Collection[str] = ()) -> Target:
+    """The target as the profile has it now. An account whose key is not there yet is left out; one that was `known`
+    stays, so that a key which got lost shows up as residue and not as an account forgotten."""
     profile = doors.profile
     prefixes = tuple(host.order_prefix for host in profile.hosts.values())
     slots: tuple[Slot, ...] = get_args(Slot)
@@ -21,7 +23,7 @@ def compile_target(doors: Doors) -> Target:
             str(doors.secrets.path(profile.venue.slot(slot).credentials)), prefixes,
         )
         for slot in slots
-        if doors.secrets.has(profile.venue.slot(slot).credentials)
+        if slot in known or doors.secrets.has(profile.venue.slot(slot).credentials)
     )  # fmt: skip
     hosts = tuple(HostTarget(name, doors.fleet.request(name, "kill")) for name in profile.hosts)
     return Target(profile.system, str(PLAYBOOKS / "library" / "interlock_host.py"), hosts, venues)
@@ -41,6 +43,8 @@ def keep_inventory(doors: Doors) -> None:
 def keep_target(doors: Doors) -> None:
     """Writes the file if it differs from what is there."""
     path = folder(doors.place.state) / f"{doors.profile.system}.target.json"
-    text = compile_target(doors).as_text()
+    before, _ = read_targets(doors.place.state, [doors.profile.system])
+    known = {venue.slot for target in before for venue in target.venues}
+    text = compile_target(doors, known).as_text()
     if not path.exists() or path.read_text() != text:
         doors.secrets.store(path, text)

@@ -24,13 +24,14 @@ def cancel_in_force(run: Run) -> Ended:
 
 
 def cancel_both(run: Run) -> Ended:
-    """Cancels on both accounts, the live one first, with whichever keys there are.
+    """Cancels on both accounts, the live one first. One without a key is left out only if nothing of ours can be there:
+    the account in force without its key is UNKNOWN, never done.
 
     If a host is not proven tripped, the venue itself is asked to refuse its orders first; rearm lifts that again.
     """
     secrets, venue = run.doors.secrets, run.doors.profile.venue
     slots: tuple[Slot, ...] = ("live", "paper")
-    held = tuple(slot for slot in slots if secrets.has(venue.slot(slot).credentials))
+    held = tuple(s for s in slots if s == run.slot_from or secrets.has(venue.slot(s).credentials))
     if "trip" not in run.proven:
         for slot in held:
             _halt_at_the_venue(run, slot)
