@@ -138,6 +138,19 @@ def test_a_bot_that_lies_about_its_mode_keeps_the_gate_shut(field: Field) -> Non
     assert field.invoke("sandbox.fault", "--name=mode_lie", "--where=host-2", "--off").code == 0
 
 
+def test_a_live_key_that_got_lost_is_residue_for_rollback_and_kill(field: Field) -> None:
+    assert field.invoke("go-live", "--env=sandbox").code == 0
+    key = field.state / "secrets" / "alpaca-live.env"
+    aside = key.rename(field.state / "lost.env")
+    rollback, kill = field.invoke("rollback"), field.invoke("kill", "--reason=the live key got lost")
+    aside.rename(key)
+    assert (rollback.code, kill.code) == (6, 6), rollback.out + kill.out
+    assert "RESIDUE cancel: live: UNKNOWN" in rollback.out
+    assert "live account: no usable key" in kill.out
+    assert field.invoke("rollback").code == 0
+    assert_paper_and_tripped(field)
+
+
 def test_nothing_of_all_this_left_a_trace_on_the_order_log(field: Field) -> None:
     assert_order_log_is_clean(field)
     assert field.invoke("ledger.verify", "--env=sandbox").code == 0
