@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ops.errors import InputError
+from ops.model.canonical import digest
 from ops.yaml_source import YamlSource
 
 FOLDER = Path(__file__).parent / "checklists"
-PHASES = ("preflight", "transition", "first_hour", "ramp", "daily", "rollback", "incident")
-ANSWERS = ("check", "action", "drill", "attestation", "document")
+PHASES = ("preflight", "transition", "first_hour", "ramp", "daily", "weekly", "rollback", "incident", "post")
+ANSWERS = ("check", "action", "drill", "attestation", "document", "by_hand")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Entry:
     blocking: bool
     answer: str
     probes: tuple[Mapping[str, Any], ...]
+    # The probe types that will answer it once they exist; until then a person does.
+    wants: tuple[str, ...] = ()
 
 
 def load_checklist(name: str) -> tuple[Entry, ...]:
@@ -35,10 +38,16 @@ def load_checklist(name: str) -> tuple[Entry, ...]:
     for index, row in enumerate(source.value["entries"]):
         place = ("entries", index)
         try:
-            entry = Entry(**{**row, "probes": tuple(row["probes"])})
+            entry = Entry(**{**row, "probes": tuple(row["probes"]), "wants": tuple(row.get("wants", ()))})
         except (TypeError, KeyError) as error:
             raise InputError(f"not an entry: {error}", file=source.path, line=source.line(place)) from None
         if entry.phase not in PHASES or entry.answer not in ANSWERS or not entry.probes:
             raise InputError(f"{entry.id}: unknown phase or answer", file=source.path, line=source.line(place))
         entries.append(entry)
     return tuple(entries)
+
+
+def by_hand(name: str) -> tuple[tuple[str, ...], str]:
+    """The ids of the entries that only a person can answer so far, and a digest over the ids and what they ask."""
+    found = [entry for entry in load_checklist(name) if entry.answer == "by_hand"]
+    return tuple(entry.id for entry in found), digest("".join(f"{entry.id} {entry.asks}\n" for entry in found))

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ops.errors import InputError
-from ops.model.profile import Profile, Slot
+from ops.model.profile import Kind, Profile, Slot, VenueSetting
 from ops.project import inventory_root, state_root
 from ops.yaml_source import YamlSource
 
@@ -27,16 +27,10 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Ports(_Frozen):
-    """Where the embedded sandbox listens on loopback."""
+class SandboxSetting(_Frozen):
+    """The ports on loopback that no profile names: each system's own lever on its simulated world."""
 
-    admin: int
-    paper: int
-    live: int
-    prometheus: int
-    grafana: int
-    slack: int
-    telegram: int
+    admin_ports: dict[str, int]
 
 
 class Environment(_Frozen):
@@ -46,7 +40,8 @@ class Environment(_Frozen):
     provider: Literal["sandbox", "none"]
     secrets: str
     allowed_signers: str
-    sandbox: Ports | None = None
+    default_system: str | None = None
+    sandbox: SandboxSetting | None = None
 
 
 class Person(_Frozen):
@@ -161,8 +156,12 @@ def load_profile(where: Place, system: str) -> Profile:
             seen=profile.system,
         )
     _refuse_modes_alike(profile, source)
-    _refuse_crossed_accounts(profile, source)
-    _refuse_plain_http(profile, source)
+    for venue, setting in profile.venues.items():
+        _refuse_crossed_accounts(venue, setting, source)
+        _refuse_plain_text(venue, setting, source)
+        _refuse_missing_keys(venue, setting, len(profile.hosts), source)
+    _refuse_unread_accounts(profile, source)
+    _refuse_alike_prefixes(profile, source)
     if "gate" not in profile.brakes:
         raise InputError(
             "no brake survives a restart",
@@ -186,54 +185,102 @@ def _refuse_modes_alike(profile: Profile, source: YamlSource) -> None:
             )
 
 
-def _refuse_crossed_accounts(profile: Profile, source: YamlSource) -> None:
-    venue = profile.venue
-    for field in ("endpoint", "account", "credentials"):
-        if getattr(venue.paper, field) == getattr(venue.live, field):
+# How a paper account's number begins, where that tells it from a live one (venues 2.2 and 6.1).
+PAPER_PREFIX: dict[Kind, tuple[str, str]] = {"alpaca": ("PA", "PA..."), "ibkr": ("D", "DU... or DF...")}
+
+
+def _refuse_crossed_accounts(venue: str, setting: VenueSetting, source: YamlSource) -> None:
+    for field in ("endpoint", "account", "credentials", "observer", "kill"):
+        paper, live = getattr(setting.paper, field), getattr(setting.live, field)
+        if paper == live and live is not None:
             raise InputError(
                 f"paper and live have the same {field}",
                 file=source.path,
-                line=source.line(("venue", "live", field)),
+                line=source.line(("venues", venue, "live", field)),
                 expected="two different ones",
                 remedy="a system must be able to tell its two accounts apart",
             )
-    if venue.kind == "alpaca" and venue.live.account.startswith("PA"):
-        raise InputError(
-            "the live slot names a paper account",
-            file=source.path,
-            line=source.line(("venue", "live", "account")),
-            expected="a live account number (digits)",
-            seen=venue.live.account,
-            remedy="put the live account's number here",
-        )
-    if venue.kind == "alpaca" and not venue.paper.account.startswith("PA"):
-        raise InputError(
-            "the paper slot names a live account",
-            file=source.path,
-            line=source.line(("venue", "paper", "account")),
-            expected="a paper account number (PA...)",
-            seen=venue.paper.account,
-            remedy="put the paper account's number here",
-        )
+    prefix, form = PAPER_PREFIX.get(setting.kind, ("", ""))
+    if not prefix:
+        return
+    slots: tuple[Slot, ...] = get_args(Slot)
+    for slot in slots:
+        number = setting.slot(slot).account
+        if number.startswith(prefix) != (slot == "paper"):
+            other = "live" if slot == "paper" else "paper"
+            raise InputError(
+                f"the {slot} slot names a {other} account",
+                file=source.path,
+                line=source.line(("venues", venue, slot, "account")),
+                expected=f"a {slot} account number ({form if slot == 'paper' else f'not {form}'})",
+                seen=number,
+                remedy=f"put the {slot} account's number here",
+            )
 
 
-def _refuse_plain_http(profile: Profile, source: YamlSource) -> None:
-    for slot in get_args(Slot):
-        endpoint = profile.venue.slot(slot).endpoint
-        host = endpoint.split("//", 1)[1].split("/")[0].split(":")[0]
-        if (
-            endpoint.startswith("http://")
-            and host not in ("127.0.0.1", "localhost")
-            and not profile.venue.plain_http_reason
-        ):
+def _refuse_plain_text(venue: str, setting: VenueSetting, source: YamlSource) -> None:
+    slots: tuple[Slot, ...] = get_args(Slot)
+    for slot in slots:
+        scheme, rest = setting.slot(slot).endpoint.split("//", 1)
+        host = rest.split("/")[0].split(":")[0]
+        if scheme != "https:" and host not in ("127.0.0.1", "localhost") and not setting.plain_http_reason:
             raise InputError(
                 "credentials would cross the network in clear",
                 file=source.path,
-                line=source.line(("venue", slot, "endpoint")),
+                line=source.line(("venues", venue, slot, "endpoint")),
                 expected="https://",
-                seen=f"http://{host}",
-                remedy="use https, or say in venue.plain_http_reason why not",
+                seen=f"{scheme}//{host}",
+                remedy=f"use https, or say in venues.{venue}.plain_http_reason why not",
             )
+
+
+def _refuse_missing_keys(venue: str, setting: VenueSetting, hosts: int, source: YamlSource) -> None:
+    slots: tuple[Slot, ...] = get_args(Slot)
+    for slot in slots:
+        name, line = setting.slot(slot).credentials, source.line(("venues", venue, slot))
+        if name is None and setting.kind != "ibkr":
+            raise InputError(
+                f"venues.{venue}.{slot} names no credentials", file=source.path, line=line,
+                expected="the name of a file in the folder of secrets", remedy="add credentials: NAME",
+            )  # fmt: skip
+        if name is not None and setting.kind == "kraken" and hosts > 1 and "{host}" not in name:
+            raise InputError(
+                f"{hosts} hosts would share one Kraken key", file=source.path, line=line, expected="a key per host",
+                seen=name, remedy="write {host} in its name: two users of a key break each other's nonces",
+            )  # fmt: skip
+    if (setting.paper.credentials is None) == bool(setting.variables.secrets):
+        raise InputError(
+            f"venues.{venue}.variables and the credentials do not go together", file=source.path,
+            line=source.line(("venues", venue, "variables")), expected="a variable for each part of the credentials",
+            remedy="name the env variables that carry key and secret; none where there are no credentials",
+        )  # fmt: skip
+
+
+def _refuse_unread_accounts(profile: Profile, source: YamlSource) -> None:
+    for venue in profile.mode.accounts:
+        if venue not in profile.venues:
+            raise InputError(
+                f"mode.accounts names {venue!r}, which is no venue of this system",
+                file=source.path,
+                line=source.line(("mode", "accounts", venue)),
+                expected=f"one of: {', '.join(profile.venues)}",
+                remedy="use the name that the venue has under venues",
+            )
+
+
+def _refuse_alike_prefixes(profile: Profile, source: YamlSource) -> None:
+    hosts = list(profile.hosts.items())
+    for name, host in hosts:
+        for other, one in hosts:
+            if other != name and host.order_prefix.startswith(one.order_prefix):
+                raise InputError(
+                    f"the orders of {name} and {other} could not be told apart",
+                    file=source.path,
+                    line=source.line(("hosts", name, "order_prefix")),
+                    expected=f"a prefix that does not begin with {one.order_prefix}",
+                    seen=host.order_prefix,
+                    remedy="give each host's bot a prefix of its own",
+                )
 
 
 def _load(path: Path, model: type[Model]) -> Model:

@@ -7,6 +7,7 @@ whose keys were made on the spot sign at once. The transitions know nothing of t
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING
 from ops.doors import Doors
 from ops.errors import InputError
 from ops.hosts.ansible import PLAYBOOKS
+from ops.inventory import Place
 from ops.model.plan import Plan
 from ops.signatures import new_key, sign
 
 if TYPE_CHECKING:
+    from ops.sandbox.blueprint import SandboxHost
     from ops.sandbox.manager import Sandbox
 
 Say = Callable[[str], None]
@@ -25,34 +28,55 @@ NAMESPACES = "interlock-go-live@v1,interlock-rearm@v1,interlock-rotate-keys@v1,i
 
 
 def sandbox_of(doors: Doors, say: Say) -> Sandbox:
-    """The sandbox of this environment. Raises InputError if the environment is not provided by it."""
-    from ops.sandbox.manager import Blueprint, Sandbox, SandboxHost
+    """The sandbox of one system. Raises InputError if its environment is not provided by it, or gives it no port."""
+    from ops.sandbox.blueprint import Blueprint
+    from ops.sandbox.manager import Sandbox
 
-    if doors.environment.provider != "sandbox" or doors.environment.sandbox is None:
-        raise InputError(f"{doors.place.name} is not a sandbox", remedy="use --env=sandbox")
-    profile, place = doors.profile, doors.place
-    hosts = tuple(
-        SandboxHost(
-            name, place.path(host.root, name), int(host.api.rsplit(":", 1)[1]), place.path(profile.service.socket, name)
+    setting, profile, place = doors.environment.sandbox, doors.profile, doors.place
+    if doors.environment.provider != "sandbox" or setting is None:
+        raise InputError(f"{place.name} is not a sandbox", remedy="use --env=sandbox")
+    if profile.system not in setting.admin_ports:
+        raise InputError(
+            f"the sandbox has no admin port for {profile.system}",
+            file=place.inventory / "environment.yml",
+            expected=f"sandbox.admin_ports.{profile.system}",
         )
-        for name, host in profile.hosts.items()
-    )
-    venue = profile.venue
     return Sandbox(
         Blueprint(
+            profile=profile,
             state=place.state,
             run=place.run,
-            ports=doors.environment.sandbox.model_dump(),
-            accounts={"paper": venue.paper.account, "live": venue.live.account},
-            credentials={"paper": venue.paper.credentials, "live": venue.live.credentials},
-            hosts=hosts,
+            admin_port=setting.admin_ports[profile.system],
+            hosts=_sandbox_hosts(doors),
+            documents=tuple(place.path(document.path) for document in profile.documents.values()),
             secrets=doors.secrets,
             host_program=PLAYBOOKS / "library" / "interlock_host.py",
-            env_texts=lambda: doors.fleet.env_texts("paper", 100, doors.credentials("paper")),
+            env_texts=lambda: doors.fleet.env_texts("paper", 100, doors.bot_credentials("paper")),
             watches=lambda: {name: doors.fleet.request(name, "look") for name in profile.hosts},
         ),
         say,
     )
+
+
+def _sandbox_hosts(doors: Doors) -> tuple[SandboxHost, ...]:
+    from ops.sandbox.blueprint import SandboxHost, port_of
+
+    place, socket = doors.place, doors.profile.service.socket
+    return tuple(
+        SandboxHost(
+            name=name,
+            root=place.path(host.root, name),
+            socket=place.path(socket, name),
+            port=None if host.api is None else port_of(host.api),
+        )
+        for name, host in doors.profile.hosts.items()
+    )
+
+
+def wipe(place: Place) -> None:
+    """Removes everything that an environment of the sandbox ever wrote; its processes must have ended."""
+    shutil.rmtree(place.run, ignore_errors=True)
+    shutil.rmtree(place.state, ignore_errors=True)
 
 
 def ensure_up(doors: Doors, say: Say) -> bool:

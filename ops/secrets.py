@@ -10,31 +10,36 @@ import hmac
 import os
 import secrets as random_source
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ops.errors import InputError
 
+PARTS = ("key", "secret", "passphrase", "wallet")
+"""What a pair may consist of: `KEY=` and `SECRET=` always, the others where the venue has them (Polymarket)."""
+
 
 @dataclass(frozen=True)
 class Credentials:
-    """One key pair. Printing it shows nothing; `values()` is called only where it is used."""
+    """One set of credentials. Printing it shows nothing; its parts are read only where they are used."""
 
     name: str
-    _key: str = field(repr=False)
-    _secret: str = field(repr=False)
+    _parts: Mapping[str, str] = field(repr=False)
+
+    def part(self, name: str) -> str:
+        """One part in clear: key, secret, passphrase or wallet. Raises InputError if this set has none."""
+        if name not in self._parts:
+            raise InputError(f"the credentials {self.name} have no {name.upper()}", remedy=f"add {name.upper()}=...")
+        return self._parts[name]
 
     def values(self) -> tuple[str, str]:
         """(key id, secret), in clear."""
-        return self._key, self._secret
+        return self.part("key"), self.part("secret")
 
-    def fingerprint(self, salt: str) -> str:
-        """What plans, ledger and reports show instead: a keyed digest of the key id."""
-        return fingerprint(self._key, salt)
-
-    def secret_fingerprint(self, salt: str) -> str:
-        """The same of the secret half."""
-        return fingerprint(self._secret, salt)
+    def fingerprint(self, salt: str, part: str = "key") -> str:
+        """What plans, ledger and reports show instead: a keyed digest of the key id, or of another part."""
+        return fingerprint(self.part(part), salt)
 
 
 def fingerprint(value: str, salt: str) -> str:
@@ -60,9 +65,10 @@ class Secrets:
         """Raises InputError for a file that is missing, readable by others, incomplete or still a placeholder."""
         path = self.path(name, state)
         pairs: dict[str, str] = {}
+        allowed = tuple(part.upper() for part in PARTS)
         for number, line in enumerate(self._read(path).splitlines(), 1):
             key, sign, value = line.partition("=")
-            if line.strip() and not (sign and key in ("KEY", "SECRET") and value.strip()):
+            if line.strip() and not (sign and key in allowed and value.strip()):
                 raise InputError("not a credentials line", file=path, line=number, expected="KEY=... or SECRET=...")
             if key in pairs:
                 raise InputError(f"{key} stands twice", file=path, line=number, remedy="keep one of them")
@@ -71,9 +77,10 @@ class Secrets:
         for key in ("KEY", "SECRET"):
             if key not in pairs:
                 raise InputError(f"{key} is missing", file=path, expected="KEY=... and SECRET=...")
-            if _is_placeholder(pairs[key]):
+        for key, value in pairs.items():
+            if _is_placeholder(value):
                 raise InputError(f"{key} is still a placeholder", file=path, remedy="put the real value in")
-        return Credentials(name, pairs["KEY"], pairs["SECRET"])
+        return Credentials(name, {key.lower(): value for key, value in pairs.items()})
 
     def token(self, name: str) -> str:
         """A one-line secret. Raises InputError as above."""
@@ -89,9 +96,9 @@ class Secrets:
             self.store(path, random_source.token_hex(32) + "\n")
         return self._read(path).strip()
 
-    def put(self, name: str, key: str, secret: str, state: str = "current") -> None:
-        """Writes a key pair, 0600, in one rename."""
-        self.store(self.path(name, state), f"KEY={key}\nSECRET={secret}\n")
+    def put(self, name: str, parts: Mapping[str, str], state: str = "current") -> None:
+        """Writes a set of credentials (part -> value), 0600, in one rename."""
+        self.store(self.path(name, state), "".join(f"{part.upper()}={value}\n" for part, value in parts.items()))
 
     def promote(self, name: str) -> None:
         """The pending pair becomes current, the current one previous."""

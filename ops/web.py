@@ -6,11 +6,13 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 ANSWER_MAX_BYTES = 8_000_000
 
@@ -29,9 +31,8 @@ def ask(
     """
     until = time.monotonic() + seconds
     parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
-        connection = kind(parts.hostname or "", parts.port, timeout=seconds)
+        connection = _connection(parts, seconds)
     except (ValueError, http.client.HTTPException):
         raise NoAnswer("the address cannot be used") from None
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -42,13 +43,26 @@ def ask(
     timer.start()
     try:
         connection.request(method, target, data, {**kinds, **(headers or {})})
-        answer = connection.getresponse()
-        return answer.status, _parsed(_read(answer, connection, until))
+        with contextlib.closing(connection.getresponse()) as answer:
+            return answer.status, _parsed(_read(answer, connection, until))
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise NoAnswer(type(error).__name__) from None
     finally:
         timer.cancel()
         connection.close()
+
+
+def _connection(parts: SplitResult, seconds: float) -> http.client.HTTPConnection:
+    host = parts.hostname or ""
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(host, parts.port, timeout=seconds)
+    return http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=_trusted())
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """One for all calls: reading the machine's certificates takes longer than a call does."""
+    return ssl.create_default_context()
 
 
 def _hang_up(connection: http.client.HTTPConnection) -> None:

@@ -13,9 +13,10 @@ from ops.errors import InputError
 
 Place = tuple[str | int, ...]
 
-# What a template leaves for people to fill in: [YOUR EMAIL], your_secure_key, test_key, changeme, <token> ...
+# What a template leaves for people to fill in: [YOUR EMAIL], your_secure_key, test_key, changeme, <token> ...; but not
+# the name of a group in a regular expression, (?P<name>...).
 PLACEHOLDER = re.compile(
-    r"\[[A-Z][A-Z0-9 _-]*\]|\byour[_ -]\w+|\btest_key\b|\bchange_?me\b|<[a-z][\w -]*>|\bTODO\b|\bxxx+\b",
+    r"\[[A-Z][A-Z0-9 _-]*\]|\byour[_ -]\w+|\btest_key\b|\bchange_?me\b|(?<!\?P)<[a-z][\w -]*>|\bTODO\b|\bxxx+\b",
     re.IGNORECASE,
 )
 

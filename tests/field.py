@@ -16,14 +16,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[1]
-PORTS_IN_INVENTORY = re.compile(r"\b184(\d\d)\b")
+PORTS_IN_INVENTORY = re.compile(r"\b18([4-8])(\d\d)\b")
+PORTS_EACH = 30
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,28 @@ class Done:
 
 
 class Field:
-    """One isolated sandbox."""
+    """One isolated sandbox with some of the systems; the first of them is the default one."""
 
-    def __init__(self, folder: Path) -> None:
-        self.inventory, self.state_root = folder / "inventory", folder / "state"
-        self.state = self.state_root / "sandbox"
-        self.base = free_base()
+    def __init__(self, folder: Path, systems: Sequence[str] = ("alpaca-bot",)) -> None:
+        self.inventory, self.state_root, self.env = folder / "inventory", folder / "state", "sandbox"
+        self.state, self.systems = self.state_root / self.env, tuple(systems)
         self.said: list[str] = []
         shutil.copytree(ROOT / "inventory", self.inventory)
-        for path in self.inventory.rglob("*.yml"):
-            path.write_text(PORTS_IN_INVENTORY.sub(lambda m: str(self.base + int(m[1])), path.read_text()))
+        for path in (self.inventory / "sandbox" / "systems").glob("*.yml"):
+            if path.stem not in systems:
+                path.unlink()
+        self._take_own_ports()
+        settings = self.inventory / "sandbox" / "environment.yml"
+        settings.write_text(re.sub(r"(?m)^default_system: \S+", f"default_system: {systems[0]}", settings.read_text()))
+
+    def _take_own_ports(self) -> None:
+        """Each block of ports in the inventory (184xx ...) becomes a block that is free on this machine."""
+        texts = {path: path.read_text() for path in self.inventory.rglob("*.yml")}
+        blocks = sorted({found[1] for text in texts.values() for found in PORTS_IN_INVENTORY.finditer(text)})
+        base = free_base(PORTS_EACH * len(blocks))
+        bases = {block: base + PORTS_EACH * number for number, block in enumerate(blocks)}
+        for path, text in texts.items():
+            path.write_text(PORTS_IN_INVENTORY.sub(lambda m: str(bases[m[1]] + int(m[2])), text))
 
     @property
     def environ(self) -> dict[str, str]:
@@ -64,8 +79,20 @@ class Field:
 
     @property
     def profile(self) -> Path:
-        """The system's profile."""
-        return self.inventory / "sandbox" / "systems" / "alpaca-bot.yml"
+        """The default system's profile."""
+        return self.profile_of(self.systems[0])
+
+    def profile_of(self, system: str) -> Path:
+        """A system's profile."""
+        return self.inventory / self.env / "systems" / f"{system}.yml"
+
+    def read_profile(self, system: str) -> dict[str, Any]:
+        """What it says, read without Interlock's own reader."""
+        return yaml.safe_load(self.profile_of(system).read_text())
+
+    def hosts(self, system: str) -> list[str]:
+        """The names of a system's hosts."""
+        return list(self.read_profile(system)["hosts"])
 
     def invoke(self, *words: str, seconds: float = 150, environ: Mapping[str, str] | None = None) -> Done:
         """Runs one `invoke` command to its end, without a terminal."""
@@ -106,13 +133,17 @@ class Field:
         """The command line: Invoke as its own module, so that no console script must be on PATH."""
         return [sys.executable, "-m", "invoke", *words]
 
-    def orders(self, environment: str = "", event: str = "") -> list[dict[str, Any]]:
-        """The venue's order log: the ground truth."""
-        path = self.state / "world" / "orders.jsonl"
+    def orders(self, environment: str = "", event: str = "", system: str = "") -> list[dict[str, Any]]:
+        """The order log of a system's venues, the default one's if none is named: the ground truth."""
+        path = self.order_log(system or self.systems[0])
         # What follows the last line feed is a line that is being written at this moment.
         whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
         rows = [json.loads(line) for line in whole.splitlines()]
         return [r for r in rows if environment in ("", r["environment"]) and event in ("", r["event"])]
+
+    def order_log(self, system: str) -> Path:
+        """Where the simulated world of a system writes it."""
+        return self.state / "worlds" / system / "orders.jsonl"
 
     def root(self, host: str) -> Path:
         """A managed host's folder."""
@@ -120,7 +151,7 @@ class Field:
 
     def ledger(self) -> list[dict[str, Any]]:
         """Every record so far."""
-        return self.ask("ledger.show", "--env=sandbox", "--last=100000")["records"]
+        return self.ask("ledger.show", f"--env={self.env}", "--last=100000")["records"]
 
     def close(self) -> None:
         """Ends what it started."""
@@ -128,9 +159,9 @@ class Field:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Field]:
+def opened(folder: Path, systems: Sequence[str] = ("alpaca-bot",)) -> Iterator[Field]:
     """A field that is closed whatever happens."""
-    field = Field(folder)
+    field = Field(folder, systems)
     try:
         yield field
     finally:
@@ -172,13 +203,13 @@ def awaited(condition: Callable[[], bool], seconds: float = 30.0, what: str = "t
         time.sleep(0.05)
 
 
-def free_base() -> int:
-    """The first of twenty ports that are all free on loopback, below those that outgoing connections take."""
+def free_base(count: int = 20) -> int:
+    """The first of so many ports that are all free on loopback, below those that outgoing connections take."""
     for _ in range(200):
-        base = 10000 + 20 * random.SystemRandom().randrange(1100)
-        if all(_free(base + offset) for offset in range(20)):
+        base = 10000 + random.SystemRandom().randrange(22000 - count)
+        if all(_free(base + offset) for offset in range(count)):
             return base
-    raise RuntimeError("no twenty free ports in a row")
+    raise RuntimeError(f"no {count} free ports in a row")
 
 
 def _free(port: int) -> bool:

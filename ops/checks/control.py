@@ -6,6 +6,7 @@ from ops.checks.sight import Params, Sight, dark_hosts
 from ops.hosts.reply import mode_reading, observed_account, switch_state
 from ops.model.mode import Mode, Switch, agreed_mode, agreed_switch
 from ops.model.outcome import Finding
+from ops.model.profile import Slot
 
 
 def mode_consistency(sight: Sight, params: Params) -> Finding:
@@ -15,15 +16,23 @@ def mode_consistency(sight: Sight, params: Params) -> Finding:
     if dark:
         return sight.finding("mode_consistency", None, f"hosts did not answer: {dark}", str(expected))
     readings = {host: mode_reading(reply.look, sight.profile) for host, reply in sight.replies.items()}
-    pinned = sight.profile.venue.slot("live" if expected is Mode.LIVE else "paper").account
-    accounts = {host: observed_account(reply.look, sight.profile) for host, reply in sight.replies.items()}
+    slot: Slot = "live" if expected is Mode.LIVE else "paper"
     wrong = [f"{host}: {reading}" for host, reading in readings.items() if reading.agreed is not expected]
-    wrong += [f"{host} uses account {seen or 'unknown'}" for host, seen in accounts.items() if seen != pinned]
-    seen = "; ".join(wrong) or f"{expected} on {len(readings)} hosts, account {pinned}"
+    wrong += [text for venue in sight.profile.mode.accounts for text in _other_accounts(sight, venue, slot)]
+    accounts = ", ".join(setting.slot(slot).account for setting in sight.profile.venues.values())
+    seen = "; ".join(wrong) or f"{expected} on {len(readings)} hosts, account {accounts}"
     remedy = "find out which reading lies before anything trades: invoke status; invoke rollback"
     return sight.finding(
         "mode_consistency", not wrong, seen, f"{expected} by all three readings", remedy if wrong else ""
     )
+
+
+def _other_accounts(sight: Sight, venue: str, slot: Slot) -> list[str]:
+    """The hosts whose bot says that it uses another account there than the pinned one."""
+    pinned = sight.profile.venues[venue].slot(slot).account
+    accounts = {host: observed_account(reply.look, sight.profile, venue) for host, reply in sight.replies.items()}
+    at = "" if len(sight.profile.venues) == 1 else f" at {venue}"
+    return [f"{h} uses account {seen or 'unknown'}{at}" for h, seen in accounts.items() if seen != pinned]
 
 
 def switch(sight: Sight, params: Params) -> Finding:

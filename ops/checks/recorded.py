@@ -20,20 +20,19 @@ def alert_roundtrip(sight: Sight, params: Params) -> Finding:
 
 
 def key_rotated(sight: Sight, params: Params) -> Finding:
-    """The key in the slot was taken in through rotation, tested at the venue, and is not too old."""
-    slot = params["slot"]
-    mine = sight.doors.credentials(slot).fingerprint(sight.doors.secrets.salt())
-    states = [k for k in sight.history.keys if k["slot"] == slot and k["fingerprint"] == mine]
-    tested = [k for k in states if k["state"] == "tested"]
-    if not tested:
-        return sight.finding(
-            "act.key_rotate",
-            False,
-            f"{slot} key {mine} was never rotated in",
-            "a tested key",
-            "invoke rotate-keys",
-        )
-    found = Finding("act.key_rotate", Outcome.PASS, f"{slot} key {mine} tested", utc_time(tested[-1]["at"]))
+    """Every key in the slot was taken in through rotation, tested at the venue, and is not too old."""
+    slot, salt = params["slot"], sight.doors.secrets.salt()
+    names = {name for venue in sight.profile.venues for name in sight.profile.bot_keys(venue, slot).values()}
+    marks = sorted(sight.doors.secrets.credentials(name).fingerprint(salt) for name in names)
+    tested = {k["fingerprint"]: k["at"] for k in sight.history.keys if k["slot"] == slot and k["state"] == "tested"}
+    never = [mark for mark in marks if mark not in tested]
+    if never:
+        seen = f"{slot} key {', '.join(never)} was never rotated in"
+        return sight.finding("act.key_rotate", False, seen, "a tested key", "invoke rotate-keys")
+    if not marks:
+        return sight.finding("act.key_rotate", True, "no venue of the system knows keys")
+    oldest = min(utc_time(tested[mark]) for mark in marks)
+    found = Finding("act.key_rotate", Outcome.PASS, f"{slot} key {', '.join(marks)} tested", oldest)
     return found.aged(sight.at, timedelta(days=sight.profile.evidence.key_age_max_days))
 
 

@@ -12,7 +12,7 @@ from ops.hosts.reply import Reply
 from ops.model.history import History
 from ops.model.outcome import Finding, Outcome
 from ops.model.profile import Profile, Slot
-from ops.venues.protocol import AccountView, FillView, OrderView, PositionView
+from ops.venues.protocol import AccountView, FillView, OrderView, PositionView, StatusView
 
 Params = Mapping[str, Any]
 Answer = TypeVar("Answer")
@@ -39,21 +39,29 @@ class Sight:
         """The slot that the committed stage puts in force."""
         return "live" if self.history.live else "paper"
 
-    def account(self, slot: Slot) -> AccountView:
+    def account(self, venue: str, slot: Slot) -> AccountView:
         """The venue's account. Raises VenueError."""
-        return self._once(f"account/{slot}", lambda: self.doors.reader(slot).account())
+        return self.once(f"account/{venue}/{slot}", lambda: self.doors.reader(venue, slot).account())
 
-    def open_orders(self, slot: Slot) -> Sequence[OrderView]:
+    def open_orders(self, venue: str, slot: Slot) -> Sequence[OrderView]:
         """The venue's open orders. Raises VenueError."""
-        return self._once(f"orders/{slot}", lambda: self.doors.reader(slot).open_orders())
+        return self.once(f"orders/{venue}/{slot}", lambda: self.doors.reader(venue, slot).open_orders())
 
-    def positions(self, slot: Slot) -> Sequence[PositionView]:
+    def positions(self, venue: str, slot: Slot) -> Sequence[PositionView]:
         """The venue's positions. Raises VenueError."""
-        return self._once(f"positions/{slot}", lambda: self.doors.reader(slot).positions())
+        return self.once(f"positions/{venue}/{slot}", lambda: self.doors.reader(venue, slot).positions())
 
-    def fills(self, slot: Slot) -> Sequence[FillView]:
+    def fills(self, venue: str, slot: Slot) -> Sequence[FillView]:
         """The venue's fills since the beginning of this look's window. Raises VenueError."""
-        return self._once(f"fills/{slot}", lambda: self.doors.reader(slot).fills_since(self.since))
+        return self.once(f"fills/{venue}/{slot}", lambda: self.doors.reader(venue, slot).fills_since(self.since))
+
+    def all_fills(self, slot: Slot) -> list[FillView]:
+        """The fills of every venue. Raises VenueError if one of them does not say."""
+        return [fill for venue in self.profile.venues for fill in self.fills(venue, slot)]
+
+    def status(self, venue: str, slot: Slot) -> StatusView:
+        """Whether the venue is trading now. Raises VenueError."""
+        return self.once(f"status/{venue}/{slot}", lambda: self.doors.reader(venue, slot).status())
 
     def evidence(self, host: str) -> Mapping[str, Any]:
         """The bot's own records on one host; empty if they could not be read."""
@@ -67,7 +75,8 @@ class Sight:
             return None
         return [row for part in parts if part is not None for row in part]
 
-    def _once(self, name: str, ask: Callable[[], Answer]) -> Answer:
+    def once(self, name: str, ask: Callable[[], Answer]) -> Answer:
+        """An answer that is asked for at most once in this look."""
         if name not in self._asked:
             self._asked[name] = ask()
         answer: Answer = self._asked[name]

@@ -35,8 +35,8 @@ def soak(sight: Sight, params: Params) -> Finding:
             return sight.finding("soak", None, f"{host}: its records cannot be read", f"{wanted} clean days")
         problems += [f"{host}: {text}" for text in _day_problems(sight, records, days)]
         loops += sum(records["loops"].get(day, {}).get("loops", 0) for day in days)
-    fills = [f for f in sight.fills("paper") if f.at.date().isoformat() in days]
-    problems += ["the paper venue shows no fill in that time"] if not fills else []
+    fills = [f for f in sight.all_fills("paper") if f.at.date().isoformat() in days]
+    problems += ["no paper venue shows a fill in that time"] if not fills else []
     seen = (
         "; ".join(problems[:4])
         or f"{wanted} days, {len(sight.replies)} hosts, {loops} loops, 0 exceptions, {len(fills)} fills"
@@ -83,7 +83,7 @@ def reconcile(sight: Sight, params: Params) -> Finding:
     internal = sight.rows("fills")
     if internal is None:
         return sight.finding("reconcile", None, "the bots' records cannot be read", "no difference")
-    problems = _fill_differences(sight, sight.fills(sight.slot), internal)
+    problems = _fill_differences(sight, sight.all_fills(sight.slot), internal)
     if params.get("scope") == "all":
         problems += _order_differences(sight)
     seen = "; ".join(problems[:5]) or f"{len(internal)} fills agree"
@@ -135,13 +135,22 @@ def _order_differences(sight: Sight) -> list[str]:
     known = sight.rows("orders")
     if known is None:
         return ["the bots' order records cannot be read"]
-    ids = {row["client_order_id"] for row in known}
+    ids = {row[name] for row in known for name in ("client_order_id", "order_id") if row.get(name)}
     fresh = sight.at - SYNC_MAX
     return [
-        f"open order {o.client_id} ({o.symbol} {o.side} {o.qty}) is in no bot's records"
-        for o in sight.open_orders(sight.slot)
-        if o.client_id not in ids and o.submitted_at < fresh
+        f"open order {sight.doors.order_name(venue, o)} ({o.symbol} {o.side} {o.qty}) is in no bot's records"
+        for venue in sight.profile.venues
+        for o in sight.open_orders(venue, sight.slot)
+        if not {o.client_id, o.id} & ids and o.submitted_at < fresh
     ]
+
+
+def paper_trades(sight: Sight, params: Params) -> Finding:
+    """So many executions on the paper accounts lately: what was changed has been tried where it costs nothing."""
+    since = sight.at - timedelta(hours=int(params.get("within_h", 24)))
+    count = sum(fill.at >= since for venue in sight.profile.venues for fill in sight.fills(venue, "paper"))
+    least = int(params["min"])
+    return sight.finding("paper_trades", count >= least, f"{count} fills on paper", f"at least {least}")
 
 
 def trade_stats(sight: Sight, params: Params) -> Finding:
@@ -190,9 +199,13 @@ def average_slippage_bps(sight: Sight) -> Decimal | None:
 
 
 def _pnl(sight: Sight) -> Finding:
-    account = sight.account(sight.slot)
-    profit, limit = (
-        account.equity_usd - account.last_equity_usd,
-        sight.profile.evidence.pnl_daily_tolerance_usd,
-    )
+    """Today's profit over all accounts; unknown if one of them does not say where the day began."""
+    accounts = [sight.account(venue, sight.slot) for venue in sight.profile.venues]
+    changes = [a.equity_usd - a.last_equity_usd for a in accounts if a.last_equity_usd is not None]
+    limit = sight.profile.evidence.pnl_daily_tolerance_usd
+    if len(changes) < len(accounts):
+        return sight.finding(
+            "trade_stats", None, "a venue does not show the equity of the day before", f"within {limit} USD"
+        )
+    profit = sum(changes, Decimal(0))
     return sight.finding("trade_stats", abs(profit) <= limit, f"{profit:.2f} USD today", f"within {limit} USD")

@@ -16,6 +16,8 @@ from ops.model.profile import Profile, Slot
 from ops.secrets import Credentials
 
 Replies = Mapping[str, Reply]
+# Host -> venue -> what the bot on that host must hold.
+BotCredentials = Mapping[str, Mapping[str, Credentials]]
 
 
 @dataclass(frozen=True)
@@ -76,19 +78,41 @@ class Fleet:
         """Drives one control to its limit on paper and waits for what must follow."""
         return self._send("drill.yml", "drill", {"drill": dict(drill)})
 
-    def env_texts(self, slot: Slot, size_pct: int, credentials: Credentials) -> dict[str, str]:
-        """The whole env file of every host for a slot: mode, credentials, endpoint, size, limits, the host's own.
+    def env_texts(self, slot: Slot, size_pct: int, credentials: BotCredentials) -> dict[str, str]:
+        """The whole env file of every host for a slot: mode, credentials, addresses, accounts, size, limits, its own.
 
         Raises ValueError, naming the variable only, for a value that readers of env files would disagree on.
         """
-        venue, profile = self.profile.venue, self.profile
-        key, secret = credentials.values()
-        common = {name: getattr(two, slot) for name, two in profile.mode.variables.items()}
-        common |= {venue.variables.key: key, venue.variables.secret: secret}
-        common |= {venue.variables.endpoint: venue.slot(slot).endpoint}
-        common |= {profile.size.variable: f"{size_pct / 100:.2f}"}
-        common |= {limit.variable: format(limit.value, "f") for limit in profile.limits.wired().values()}
-        return {name: render({**common, **host.variables}) for name, host in profile.hosts.items()}
+        common = self.plain_values(slot, size_pct)
+        return {
+            name: render({**common, **self._secrets(credentials.get(name, {})), **host.variables})
+            for name, host in self.profile.hosts.items()
+        }
+
+    def plain_values(self, slot: Slot, size_pct: int) -> dict[str, str]:
+        """The variables that are no secrets and the same on every host."""
+        profile = self.profile
+        found = {name: getattr(two, slot) for name, two in profile.mode.variables.items()}
+        found |= self._places(slot)
+        found |= {profile.size.variable: f"{size_pct / 100:.2f}"}
+        return found | {limit.variable: format(limit.value, "f") for limit in profile.limits.wired().values()}
+
+    def _places(self, slot: Slot) -> dict[str, str]:
+        """Where the bot finds each venue, and which account it is told to use there."""
+        found: dict[str, str] = {}
+        for venue in self.profile.venues.values():
+            account, names = venue.slot(slot), venue.variables
+            found |= {names.endpoint: account.endpoint} if names.endpoint else {}
+            found |= {names.account: account.account} if names.account else {}
+        return found
+
+    def _secrets(self, credentials: Mapping[str, Credentials]) -> dict[str, str]:
+        venues = self.profile.venues
+        return {
+            variable: credentials[name].part(part)
+            for name in credentials
+            for variable, part in venues[name].variables.secrets.items()
+        }
 
     def request(self, host: str, op: str) -> dict[str, Any]:
         """The part of a request that the profile decides; also what the kill targets and the deadline are made of."""
@@ -110,28 +134,21 @@ class Fleet:
             "api": self._api(own.api),
         }
 
-    def _api(self, url: str) -> dict[str, Any]:
-        profile = self.profile
+    def _api(self, url: str | None) -> dict[str, Any]:
+        """How the bot is read and told: its readouts, its switch and its verbs."""
+        mode, switch, health = self.profile.mode, self.profile.switch, self.profile.health
+        places = {"mode": mode.readout, "switch": switch.readout, "health": health.readout}
         return {
             "url": url,
-            "readouts": {
-                "mode": profile.mode.readout.path,
-                "switch": profile.switch.readout.path,
-                "health": profile.health.readout.path,
-            },
-            "health": {
-                "path": profile.health.readout.path,
-                "field": profile.health.readout.field,
-                "age_max": profile.health.loop_age_max_seconds,
-            },
+            "readouts": {name: place.model_dump(exclude={"field"}) for name, place in places.items()},
+            "health": {"field": health.readout.field, "age_max": health.loop_age_max_seconds},
             "switch": {
-                "path": profile.switch.readout.path,
-                "field": profile.switch.readout.field,
-                "reason": profile.switch.reason_field,
-                "words": {word: str(state) for word, state in profile.switch.words.items()},
+                "field": switch.readout.field,
+                "reason": switch.reason_field,
+                "words": {word: str(state) for word, state in switch.words.items()},
             },
-            "trip": profile.switch.trip,
-            "rearm": profile.switch.rearm,
+            "trip": switch.trip,
+            "rearm": switch.rearm,
         }
 
     def _evidence(self, since: datetime, mode: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops.model.mode import Mode, ModeReading, Switch
+from ops.model.mode import Mode, ModeReading, Switch, agreed_mode
 from ops.model.profile import ModeSetting, Profile
 
 
@@ -52,41 +52,57 @@ def declared_mode(values: Mapping[str, Any] | None, setting: ModeSetting) -> Mod
     return Mode.UNKNOWN
 
 
+def field_of(document: object, name: str) -> object:
+    """A field of what the bot showed; dots lead into nested objects. None if it is not there."""
+    for part in name.split("."):
+        document = document.get(part) if isinstance(document, Mapping) else None
+    return document
+
+
+def _said(look: Mapping[str, Any], readout: str) -> object:
+    return (look.get("api") or {}).get(readout)
+
+
 def mode_reading(look: Mapping[str, Any], profile: Profile) -> ModeReading:
-    """The three readings of one host."""
-    env, loaded = look.get("env") or {}, look.get("loaded") or {}
-    said = (look.get("api") or {}).get("mode") or {}
+    """The three readings of one host; `loaded` is that of every process of the bot together."""
+    env = look.get("env") or {}
     declared = declared_mode(env.get("variables"), profile.mode) if env.get("problems") == [] else Mode.UNKNOWN
-    observed = profile.mode.words.get(str(said.get(profile.mode.readout.field)), Mode.UNKNOWN)
-    return ModeReading(declared, declared_mode(loaded.get("variables"), profile.mode), observed)
+    word = field_of(_said(look, "mode"), profile.mode.readout.field)
+    return ModeReading(declared, _loaded_mode(look, profile), profile.mode.words.get(str(word), Mode.UNKNOWN))
+
+
+def _loaded_mode(look: Mapping[str, Any], profile: Profile) -> Mode:
+    also = look.get("also") or {}
+    processes = [look.get("loaded"), *((also.get(name) or {}).get("loaded") for name in profile.service.also)]
+    return agreed_mode(declared_mode((loaded or {}).get("variables"), profile.mode) for loaded in processes)
 
 
 def switch_state(look: Mapping[str, Any], profile: Profile) -> Switch:
     """Armed only if the bot says so and no gate stands; tripped if the bot says so, or if it does not run at all
-    behind a standing gate; else unknown."""
-    said = (look.get("api") or {}).get("switch") or {}
-    state = profile.switch.words.get(str(said.get(profile.switch.readout.field)), Switch.UNKNOWN)
-    process = (look.get("process") or {}).get("state")
-    if state is Switch.UNKNOWN and look.get("gate") and process in ("STOPPED", "EXITED", "FATAL", "GONE"):
+    behind a standing gate; else unknown. A bot without a switch of its own is tripped by nothing but a gate."""
+    word = field_of(_said(look, "switch"), profile.switch.readout.field)
+    state = profile.switch.words.get(str(word), Switch.UNKNOWN)
+    process, gate = (look.get("process") or {}).get("state"), look.get("gate")
+    if state is Switch.UNKNOWN and gate and process in ("STOPPED", "EXITED", "FATAL", "GONE"):
         return Switch.TRIPPED
-    if state is Switch.ARMED and look.get("gate"):
+    if (state is Switch.ARMED and gate) or (state is Switch.TRIPPED and not gate and profile.switch.trip is None):
         return Switch.UNKNOWN
     return state
 
 
 def switch_reason(look: Mapping[str, Any], profile: Profile) -> str:
-    """Why the bot says that it is halted; empty if it does not say."""
-    said = (look.get("api") or {}).get("switch") or {}
-    return str(said.get(profile.switch.reason_field) or "")
+    """Why the bot says that it is halted, or who set its gate if it says no reason; empty if nobody says."""
+    if profile.switch.reason_field is None:
+        return str(field_of(look.get("gate"), "by") or "")
+    return str(field_of(_said(look, "switch"), profile.switch.reason_field) or "")
 
 
-def observed_account(look: Mapping[str, Any], profile: Profile) -> str:
-    """The venue account that the bot says it is using; empty if it does not say."""
-    said = (look.get("api") or {}).get("mode") or {}
-    return str(said.get(profile.mode.account_field) or "")
+def observed_account(look: Mapping[str, Any], profile: Profile, venue: str) -> str:
+    """The account at a venue that the bot says it is using; empty if it does not say."""
+    return str(field_of(_said(look, "mode"), profile.mode.accounts[venue]) or "")
 
 
 def loop_age_seconds(look: Mapping[str, Any], profile: Profile) -> float | None:
     """How long ago the bot's loop turned; None if it does not say."""
-    age = ((look.get("api") or {}).get("health") or {}).get(profile.health.readout.field)
-    return float(age) if isinstance(age, (int, float)) else None
+    age = field_of(_said(look, "health"), profile.health.readout.field)
+    return float(age) if isinstance(age, (int, float)) and not isinstance(age, bool) else None

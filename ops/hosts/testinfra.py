@@ -16,11 +16,10 @@ from typing import Any
 
 from ops.errors import HostError
 from ops.hosts.ansible import PLAYBOOKS
-from ops.hosts.fleet import Fleet
+from ops.hosts.fleet import BotCredentials, Fleet
 from ops.hosts.reply import Reply
 from ops.model.canonical import digest
 from ops.model.profile import Slot
-from ops.secrets import Credentials
 
 SUITE = PLAYBOOKS.parent / "tests" / "hosts"
 RUN_MAX_SECONDS = 120
@@ -36,7 +35,7 @@ class Verdict:
     cases: tuple[Mapping[str, str], ...] = ()
 
 
-def verify_hosts(fleet: Fleet, credentials: Credentials, slot: Slot, size_pct: int | None = None) -> Verdict:
+def verify_hosts(fleet: Fleet, credentials: BotCredentials, slot: Slot, size_pct: int | None = None) -> Verdict:
     """Every assertion on every host. A host that does not answer, or a suite that ran no test, is a problem."""
     replies = fleet.look()
     dark = [f"{host}: {reply.error}" for host, reply in replies.items() if not reply.look]
@@ -55,7 +54,7 @@ def verify_hosts(fleet: Fleet, credentials: Credentials, slot: Slot, size_pct: i
     return Verdict(len(facts), passed, failed if cases else ("the suite ran no assertion",), cases)
 
 
-def _facts(fleet: Fleet, reply: Reply, credentials: Credentials, slot: Slot, size_pct: int | None) -> dict[str, Any]:
+def _facts(fleet: Fleet, reply: Reply, credentials: BotCredentials, slot: Slot, size_pct: int | None) -> dict[str, Any]:
     """What must be true on one host. Digests and fingerprints only."""
     profile, request = fleet.profile, fleet.request(reply.host, "look")
     name = profile.size.variable
@@ -69,10 +68,16 @@ def _facts(fleet: Fleet, reply: Reply, credentials: Credentials, slot: Slot, siz
         "log_file": str(Path(request["root"]) / profile.records.log.path),
         "mode_variables": {variable: getattr(two, slot) for variable, two in profile.mode.variables.items()},
         "process": reply.look["process"],
+        "processes": {profile.service.name: reply.look["process"], **(reply.look.get("also") or {})},
         "secret_in_argv_pids": reply.look["secret_in_argv_pids"],
-        "api_port": profile.hosts[reply.host].api.rsplit(":", 1)[1].split("/")[0],
+        "api_port": _port(profile.hosts[reply.host].api),
         "controller_unix": int(datetime.now(UTC).timestamp()),
     }
+
+
+def _port(api: str | None) -> str | None:
+    """The port on which the bot must listen; None for one that offers no API."""
+    return None if api is None else api.rsplit(":", 1)[1].split("/")[0]
 
 
 def _pytest(facts: Path, report: Path) -> subprocess.CompletedProcess[str]:

@@ -6,14 +6,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import json
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
-from ops.kill.kill import KillEnd, kill
+from ops.kill.kill import KillEnd, Killing
+from ops.kill.table import table
+from ops.kill.targets import Aim
+from ops.kill.venues import Say
 from ops.project import state_root
 
 
@@ -23,15 +28,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--reason", required=True, help="why; goes into the record")
     parser.add_argument("--env", default="", help="environment; default: $INTERLOCK_ENV, else all there are")
     parser.add_argument("--system", action="append", default=[], help="only this system (may be repeated)")
+    parser.add_argument("--venue", action="append", default=[], help="only at this venue (may be repeated)")
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     given = parser.parse_args(arguments)
-    say: Callable[[str], None] = (
-        (lambda text: None) if given.json else lambda text: print(f"  {text}\n", end="", flush=True)
-    )
-    ends = [kill(s, given.reason, getpass.getuser(), given.system, say) for s in environments_known(given.env)]
-    for end in sorted(ends, key=lambda end: bool(end.residue)):  # what is not proven is said last
-        print(json.dumps(end.as_dict()) if given.json else "\n".join(table(end)), flush=True)
-    sys.exit(6 if any(end.residue for end in ends) else 0)
+    ends = stop(given.env, given.reason, Aim(tuple(given.system), tuple(given.venue)), silent if given.json else aloud)
+    with contextlib.suppress(OSError):  # nobody listens any more: the exit code and the record still tell
+        for end in ends:
+            print(json.dumps(end.as_dict()) if given.json else "\n".join(table(end)), flush=True)
+    _leave(6 if any(end.residue for end in ends) else 0, any(end.hanging for end in ends))
+
+
+def stop(env: str, reason: str, aim: Aim, say: Say) -> Sequence[KillEnd]:
+    """Kills in every environment that is meant, at once; what is not proven comes last, since people read the last.
+
+    A terminal that hangs up does not end it.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    under_way = [Killing(state, aim, say) for state in environments_known(env)]
+    ends = [killing.end(reason, getpass.getuser()) for killing in under_way]
+    return sorted(ends, key=lambda end: bool(end.residue))
 
 
 def environments_known(env: str) -> list[Path]:
@@ -43,31 +58,18 @@ def environments_known(env: str) -> list[Path]:
     return sorted({path.parent.parent for path in root.glob("*/kill/*.target.json")}) or [root / "sandbox"]
 
 
-def table(end: KillEnd) -> list[str]:
-    """The result: a line per host and account, the residue, and the one sentence."""
-    lines = []
-    for system in end.systems:
-        lines += [f"{system.system:<20} {h.host:<10} switch {h.switch:<18} gate {h.gate}" for h in system.hosts]
-        for venue in system.venues:
-            held = "UNKNOWN" if venue.positions is None else ", ".join(venue.positions) or "flat"
-            halt = "venue halt set" if venue.suspended else "venue halt UNKNOWN"
-            lines.append(
-                f"{system.system:<20} {venue.slot:<10} {venue.state} ({venue.named} orders seen), {halt}, "
-                f"positions: {held}"
-            )
-            lines += [f"{'':<31} not ours, cancelled with the rest: {order}" for order in venue.foreign]
-    lines += [f"RESIDUE {text}" for text in end.residue]
-    names = ", ".join(system.system for system in end.systems) or "nothing"
-    where = f"recorded in {end.recorded}"
-    took = f"{end.seconds:.1f} s, {where}"
-    if end.residue:
-        sentence = (
-            f"{names}: NOT proven stopped, {len(end.residue)} things are UNKNOWN or open ({took}). "
-            "Use the venue's dashboard now, then run kill again"
-        )
-    else:
-        sentence = (
-            f"{names}: every bot tripped and zero open orders proven on every account ({took}). "
-            "Next: invoke status | invoke rollback | invoke rearm"
-        )
-    return [*lines, sentence]
+def aloud(text: str) -> None:
+    """One line in one write, so that lines of several threads do not mix."""
+    print(f"  {text}\n", end="", flush=True)
+
+
+def silent(text: str) -> None:
+    """For `--json`."""
+
+
+def _leave(code: int, hanging: bool) -> None:
+    """What was given up may hold a lock that the interpreter wants at its end: then the process ends without it."""
+    if hanging:
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -1,4 +1,4 @@
-"""All brakes of all systems at once, each with its own deadline.
+"""All brakes of all systems and all venue accounts at once, each with its own deadline.
 
 Then the record. Never reports what it has not seen.
 """
@@ -6,30 +6,34 @@ Then the record. Never reports what it has not seen.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
+import math
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ops.kill.hosts import HostEnd, trip_host
-from ops.kill.targets import Target, folder, read_targets
-from ops.kill.venues import VenueEnd, stop_venue
-from ops.ledger.store import Ledger, LedgerUnavailable
-from ops.model.canonical import utc_text
+from ops.kill.errand import Errand, Voice
+from ops.kill.hosts import HOST_MAX_SECONDS, HostEnd, trip_host, unknown
+from ops.kill.record import record
+from ops.kill.targets import Aim, HostTarget, Target, folder, read_targets
+from ops.kill.venues import VENUE_MAX_SECONDS, Quiet, Say, Stopping, VenueEnd
+
+HOST_END_SECONDS = HOST_MAX_SECONDS + 2.0
+VENUE_END_SECONDS = VENUE_MAX_SECONDS + 10.0
+"""When an errand that should have ended by itself is no longer waited for."""
 
 
 @dataclass(frozen=True)
 class SystemEnd:
-    """How one system ended."""
+    """How one system ended. `left_alone`: its accounts at venues that this kill was not meant for."""
 
     system: str
     hosts: tuple[HostEnd, ...]
     venues: tuple[VenueEnd, ...]
+    left_alone: tuple[str, ...] = ()
 
     @property
     def residue(self) -> list[str]:
@@ -38,19 +42,26 @@ class SystemEnd:
         for venue in self.venues:
             what = [*venue.problems, *(f"still open: {order}" for order in venue.left)]
             what = what or ([] if venue.verified else ["UNKNOWN"])
-            found += [f"{self.system} {venue.slot} account: {text}" for text in what]
+            found += [f"{self.system} {venue.account} account: {text}" for text in what]
         return found
 
 
 @dataclass(frozen=True)
 class KillEnd:
-    """How the kill ended. `recorded` says where its record went."""
+    """How a kill in one environment ended. `recorded`: where its record went; `hanging`: given up, still under way."""
 
+    state: Path
     kill: str
     systems: tuple[SystemEnd, ...]
     broken: tuple[str, ...]
     recorded: str
     seconds: float
+    hanging: bool = False
+
+    @property
+    def environment(self) -> str:
+        """Its name."""
+        return self.state.name
 
     @property
     def residue(self) -> list[str]:
@@ -59,24 +70,40 @@ class KillEnd:
         return found or ([] if self.systems else ["there is no kill target: Interlock has never opened a system here"])
 
     def as_dict(self) -> dict[str, Any]:
-        """For `--json` and the record."""
+        """For `--json`."""
+        systems = [asdict(system) for system in self.systems]
+        for shown, system in zip(systems, self.systems, strict=True):
+            for row, venue in zip(shown["venues"], system.venues, strict=True):
+                row["state"] = venue.state
         return {
-            "kill": self.kill, "systems": [asdict(system) for system in self.systems], "residue": self.residue,
-            "recorded": self.recorded, "seconds": f"{self.seconds:.2f}",
+            "kill": self.kill, "systems": systems, "residue": self.residue, "recorded": self.recorded,
+            "seconds": f"{self.seconds:.2f}",
         }  # fmt: skip
 
 
-def kill(state: Path, reason: str, actor: str, systems: Sequence[str], say: Callable[[str], None]) -> KillEnd:
-    """Stops, proves, records, in that order."""
-    began = time.monotonic()
-    mark = time.time_ns()
-    targets, broken = read_targets(state, systems)
-    _mark(state, targets, mark)
-    identifier = f"{mark:x}"[-10:]
-    ends = _all_at_once(targets, identifier, say)
-    end = KillEnd(identifier, tuple(ends), tuple(broken), "", time.monotonic() - began)
-    recorded = _record(state, actor, reason, end)
-    return KillEnd(identifier, end.systems, end.broken, recorded, time.monotonic() - began)
+class Killing:
+    """A kill of one environment: all of it is under way as soon as this is made."""
+
+    def __init__(self, state: Path, aim: Aim, say: Say) -> None:
+        self._began, mark = time.monotonic(), time.time_ns()
+        self._state, self._id, self._voice = state, f"{mark:x}"[-10:], Voice(say)
+        known, broken = read_targets(state, aim.systems)
+        targets, strange = aim.of(known)
+        self._broken = (*broken, *strange)
+        _mark(state, targets, mark)
+        self._fleet = [_Stopped(target, aim, self._id, self._voice) for target in targets]
+
+    def end(self, reason: str, actor: str) -> KillEnd:
+        """Waits for each errand at most until its own deadline; then the record."""
+        try:
+            ends = tuple(system.end(self._began) for system in self._fleet)
+        except KeyboardInterrupt:  # what has ended by now counts, the rest is given up and told
+            ends = tuple(system.end(-math.inf) for system in self._fleet)
+        self._voice.close()
+        rows = [{"system": s.system, "kill": self._id, "reason": reason, "residue": s.residue} for s in ends]
+        written = record(self._state, actor, rows, lambda: datetime.now(UTC))
+        hanging, seconds = any(system.hangs for system in self._fleet), time.monotonic() - self._began
+        return KillEnd(self._state, self._id, ends, self._broken, written, seconds, hanging)
 
 
 def _mark(state: Path, targets: Sequence[Target], mark: int) -> None:
@@ -86,55 +113,37 @@ def _mark(state: Path, targets: Sequence[Target], mark: int) -> None:
             (folder(state) / f"{target.system}.mark").write_text(str(mark))
 
 
-def _all_at_once(targets: Sequence[Target], kill_id: str, say: Callable[[str], None]) -> list[SystemEnd]:
-    jobs = sum(len(target.hosts) + len(target.venues) for target in targets)
-    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-        started = [
-            (
-                target,
-                [pool.submit(_told, say, trip_host, host, target.host_program, kill_id) for host in target.hosts],
-                [pool.submit(_told, say, stop_venue, venue) for venue in target.venues],
-            )
-            for target in targets
-        ]
-        return [SystemEnd(t.system, _all(hosts), _all(venues)) for t, hosts, venues in started]
+class _Stopped:
+    """One system: an errand per host and per account, all under way as soon as it is made."""
 
+    def __init__(self, target: Target, aim: Aim, kill_id: str, say: Say) -> None:
+        self._target, self._say, self._quiet = target, say, Quiet(len(target.hosts))
+        self._stopping = [Stopping(venue, say, self._quiet) for venue in target.venues if aim.means(venue)]
+        self._venues = [Errand(partial(self._stop, stopping)) for stopping in self._stopping]
+        self._hosts = [Errand(partial(self._trip, host, kill_id)) for host in target.hosts]
+        self._left_alone = tuple(venue.name for venue in target.venues if not aim.means(venue))
 
-def _told(say: Callable[[str], None], work: Callable[..., Any], *arguments: Any) -> Any:
-    end = work(*arguments)
-    say(
-        f"{end.host}: {end.switch}, gate {end.gate}" if isinstance(end, HostEnd) else f"{end.slot} account: {end.state}"
-    )
-    return end
+    @property
+    def hangs(self) -> bool:
+        """Whether something that was given up is still under way."""
+        return any(errand.hangs for errand in self._hosts) or any(errand.hangs for errand in self._venues)
 
+    def end(self, began: float) -> SystemEnd:
+        """Waits for each at most until its own deadline."""
+        names = [host.name for host in self._target.hosts]
+        hosts = [e.end(began + HOST_END_SECONDS, partial(unknown, n)) for n, e in zip(names, self._hosts, strict=True)]
+        pairs = zip(self._stopping, self._venues, strict=True)
+        venues = [errand.end(began + VENUE_END_SECONDS, stopping.given_up) for stopping, errand in pairs]
+        return SystemEnd(self._target.system, tuple(hosts), tuple(venues), self._left_alone)
 
-def _all(futures: Sequence[Future[Any]]) -> tuple[Any, ...]:
-    return tuple(future.result() for future in futures)
+    def _stop(self, stopping: Stopping) -> VenueEnd:
+        end = stopping.run()
+        after = f" after {end.seconds} s" if end.seconds else ""
+        self._say(f"{self._target.system} {end.account} account: {end.state}{after}")
+        return end
 
-
-def _record(state: Path, actor: str, reason: str, end: KillEnd) -> str:
-    """In the ledger.
-
-    If that cannot be written, in a spool that the next command takes into the ledger; else nowhere.
-    """
-    if not end.systems:
-        return "nothing: there was no system to stop"
-    rows = [{"system": s.system, "kill": end.kill, "reason": reason, "residue": s.residue} for s in end.systems]
-    try:
-        ledger = Ledger(state / "ledger.sqlite", actor, lambda: datetime.now(UTC))
-        for row in rows:
-            ledger.append("kill.done", row)
-        return "ledger"
-    except LedgerUnavailable:
-        pass
-    spool = folder(state) / "spool.jsonl"
-    try:
-        with spool.open("a") as stream:
-            stream.writelines(
-                json.dumps({**row, "at": utc_text(datetime.now(UTC)), "actor": actor}) + "\n" for row in rows
-            )
-            stream.flush()
-            os.fsync(stream.fileno())
-        return f"spool {spool}"
-    except OSError:
-        return "NOWHERE: neither ledger nor spool could be written; keep this output"
+    def _trip(self, host: HostTarget, kill_id: str) -> HostEnd:
+        end = trip_host(host, self._target.host_program, kill_id)
+        self._quiet.one_less()
+        self._say(f"{self._target.system} {end.host}: {end.switch}, gate {end.gate}")
+        return end

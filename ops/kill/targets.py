@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,26 @@ class HostTarget:
 
 @dataclass(frozen=True)
 class VenueTarget:
-    """One venue account: where, which credentials file, and whose orders begin how."""
+    """One venue account: where, with which credentials files, and how the client ids of our bots begin.
 
+    `kill_file` cancels, `observer_file` reads; both None where the venue knows no credentials (IBKR). `bot_files` are
+    the bots' own, one per host where each has its own: the last resort of a kill, and what closes positions.
+    """
+
+    venue: str
     slot: str
     kind: str
     endpoint: str
     account: str
-    credentials_file: str
+    kill_file: str | None
+    observer_file: str | None
     order_prefixes: tuple[str, ...]
+    bot_files: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """As people call it: `kraken live`."""
+        return f"{self.venue} {self.slot}"
 
 
 @dataclass(frozen=True)
@@ -45,9 +57,34 @@ class Target:
                 "system": self.system,
                 "host_program": self.host_program,
                 "hosts": [{"name": host.name, "request": host.request} for host in self.hosts],
-                "venues": [{**venue.__dict__, "order_prefixes": list(venue.order_prefixes)} for venue in self.venues],
+                "venues": [asdict(venue) for venue in self.venues],
             }
         )
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a kill is meant for: these systems, at these venues (a kind or a profile's own name); empty means all.
+
+    A kill of a venue stops every account there, and trips the bots that trade there: they cannot be halted by halves.
+    """
+
+    systems: tuple[str, ...] = ()
+    venues: tuple[str, ...] = ()
+
+    def means(self, venue: VenueTarget) -> bool:
+        """Whether this account is to be stopped."""
+        return not self.venues or venue.venue in self.venues or venue.kind in self.venues
+
+    def of(self, targets: Sequence[Target]) -> tuple[list[Target], list[str]]:
+        """The systems that are meant, and one line per venue at which none of them has an account."""
+        meant = [target for target in targets if any(map(self.means, target.venues)) or not self.venues]
+        known = {name for target in targets for venue in target.venues for name in (venue.venue, venue.kind)}
+        return meant, [
+            f"{name}: no system here has an account at a venue of that name"
+            for name in self.venues
+            if name not in known
+        ]
 
 
 def folder(state: Path) -> Path:
@@ -73,6 +110,9 @@ def read_targets(state: Path, systems: Sequence[str] = ()) -> tuple[list[Target]
 
 
 def _target(document: Mapping[str, Any]) -> Target:
-    venues = tuple(VenueTarget(**{**row, "order_prefixes": tuple(row["order_prefixes"])}) for row in document["venues"])
+    venues = tuple(
+        VenueTarget(**{**row, **{name: tuple(row[name]) for name in ("order_prefixes", "bot_files")}})
+        for row in document["venues"]
+    )
     hosts = tuple(HostTarget(row["name"], row["request"]) for row in document["hosts"])
     return Target(document["system"], document["host_program"], hosts, venues)

@@ -17,6 +17,7 @@ NAMESPACE = "interlock-{verb}@v1"
 class Plan:
     """What one transition will do, to what, on what evidence. Secrets appear as fingerprints only.
 
+    `accounts` maps a venue to the account, its address and the fingerprints of the keys that will be in force there;
     `changes` maps a variable to (before, after); `hosts` maps a host to the digest of the env file that is there now;
     `inputs` maps the name of each input (profile, checklist, release ...) to its digest.
     """
@@ -27,9 +28,7 @@ class Plan:
     requester: str
     stage_from: str
     stage_to: str
-    account: str
-    endpoint: str
-    key_fingerprint: str
+    accounts: Mapping[str, str]
     size_pct: int
     changes: Mapping[str, tuple[str, str]]
     limits: Mapping[str, str]
@@ -53,7 +52,7 @@ class Plan:
             "Interlock plan, version 1",
             f"{self.verb}: {self.system} in {self.environment}, from {self.stage_from} to {self.stage_to}",
             f"asked for by {self.requester}",
-            f"account {self.account} at {self.endpoint}, key {self.key_fingerprint}",
+            *(f"account {text} ({venue})" for venue, text in sorted(self.accounts.items())),
             f"order size {self.size_pct} %",
         ]
         lines += [f"limit {name} {value}" for name, value in sorted(self.limits.items())]

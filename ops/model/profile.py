@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from ops.model.mode import Mode, Switch
 
@@ -17,6 +17,11 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\-]+(:\d+)?(/\S*)?$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
+# A bot's own key may be one per host: two processes on one Kraken key break each other's nonces.
+KeyName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}(\{host\})?$")]
+# IBKR's gateway speaks over a plain TCP socket.
+Endpoint = Annotated[str, StringConstraints(pattern=r"^(https?|tcp)://[A-Za-z0-9.\-]+(:\d+)?(/\S*)?$")]
+Kind = Literal["alpaca", "kraken", "kalshi", "polymarket", "ibkr"]
 Slot = Literal["paper", "live"]
 
 
@@ -33,10 +38,23 @@ class TwoValues(_Frozen):
 
 
 class Readout(_Frozen):
-    """Where the bot's API shows something: a path, the JSON field, and the bot's words for each value."""
+    """Where the bot shows something: a path of its API, or a file of its own.
 
-    path: Text
+    `path`: GET it, the answer is a JSON object. `file` (under root): the last line that matches `pattern`, a regular
+    expression whose named groups are the object; `age_s` is added, from the group `at` (UTC) or else from the file's
+    time. `field` is the one that is meant; dots lead into nested objects.
+    """
+
+    path: Text | None = None
+    file: Text | None = None
+    pattern: Text | None = None
     field: Text
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Readout:
+        if (self.path is None) == (self.file is None) or (self.file is None) != (self.pattern is None):
+            raise ValueError("expected either path, or file with pattern")
+        return self
 
 
 class ModeSetting(_Frozen):
@@ -44,18 +62,23 @@ class ModeSetting(_Frozen):
 
     variables: dict[Variable, TwoValues] = Field(min_length=1)
     readout: Readout
-    account_field: Text
+    # Which field of the same answer names the account in use, per venue; a venue left out is not shown by the bot.
+    accounts: dict[Name, Text] = Field(default_factory=dict)
     words: dict[str, Mode]
 
 
 class SwitchSetting(_Frozen):
-    """How to read, trip and re-arm the bot's own switch, and what its words mean."""
+    """How to read, trip and re-arm the bot's own switch, and what its words mean.
+
+    `trip` and `rearm`: `POST /path?x={reason}` on its API, or `WRITE file text` under root. Left out where the bot has
+    no switch of its own: then the gate file is the verb, and the readout shows that the bot heeds it.
+    """
 
     readout: Readout
-    reason_field: Text
+    reason_field: Text | None = None
     words: dict[str, Switch]
-    trip: Text
-    rearm: Text
+    trip: Text | None = None
+    rearm: Text | None = None
 
 
 class HealthSetting(_Frozen):
@@ -69,44 +92,65 @@ class Host(_Frozen):
     """One host: its folder, the bot's API on it, and the env variables that are its own."""
 
     root: Text
-    api: Url
+    api: Url | None = None
     variables: dict[Variable, Text] = Field(default_factory=dict)
     order_prefix: Text
 
 
 class Service(_Frozen):
-    """The service that runs the bot, and the manager that starts it."""
+    """The service that runs the bot, and the manager that starts it.
+
+    `also`: the services beside it, in the order in which they start after it; they stop before it, last one first.
+    """
 
     manager: Literal["supervisord"]
     socket: Text
     name: Text
+    also: tuple[Text, ...] = ()
     start_max_seconds: Annotated[int, Field(gt=0, le=300)] = 30
 
 
 class Account(_Frozen):
-    """One venue account as it must be: where, which number, under which named credentials."""
+    """One venue account as it must be: where, which number, under which named credentials.
 
-    endpoint: Url
+    `credentials` are the bot's, with `{host}` where each host has a key of its own. `observer` (reads only) and `kill`
+    (cancels only) are Interlock's own, where the venue can tell them apart; without them the bot's pair serves.
+    """
+
+    endpoint: Endpoint
     account: Text
-    credentials: Name
+    credentials: KeyName | None = None
+    observer: Name | None = None
+    kill: Name | None = None
 
 
 class VenueVariables(_Frozen):
-    """The env variables that carry the venue's credentials and address to the bot."""
+    """The env variables that carry each part of the credentials, the address and the account number to the bot."""
 
-    key: Variable
-    secret: Variable
-    endpoint: Variable
+    key: Variable | None = None
+    secret: Variable | None = None
+    passphrase: Variable | None = None
+    wallet: Variable | None = None
+    endpoint: Variable | None = None
+    account: Variable | None = None
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Variable -> part of the credentials, in a fixed order."""
+        parts = ("key", "secret", "passphrase", "wallet")
+        return {getattr(self, part): part for part in parts if getattr(self, part) is not None}
 
 
 class VenueSetting(_Frozen):
-    """The venue, and the paper and the live account there."""
+    """One venue of the system, and the paper and the live account there."""
 
-    kind: Literal["alpaca"]
+    kind: Kind
     variables: VenueVariables
     paper: Account
     live: Account
     plain_http_reason: str = ""
+    # Whether the venue's usual restarts count, which it does not announce by an answer; a simulator has none.
+    restarts: bool = True
 
     def slot(self, slot: Slot) -> Account:
         """The account of a slot."""
@@ -146,6 +190,8 @@ class Limits(_Frozen):
     position_max_usd: Limit
     loss_daily_max_usd: Limit
     slippage_max_bps: Limit
+    # What only this bot limits (seed 002: balance, bet, return on investment; seed 004: rules R1 to R12).
+    own: dict[str, Limit] = Field(default_factory=dict)
 
     def wired(self) -> dict[str, Limit]:
         """The limits that the bot enforces, by name."""
@@ -156,7 +202,7 @@ class Limits(_Frozen):
             "loss_daily_max_usd",
             "slippage_max_bps",
         )
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, **self.own}
 
 
 class LogFile(_Frozen):
@@ -279,8 +325,8 @@ class Profile(_Frozen):
     mode: ModeSetting
     switch: SwitchSetting
     health: HealthSetting
-    brakes: tuple[Literal["api", "gate", "venue"], ...] = Field(min_length=1)
-    venue: VenueSetting
+    brakes: tuple[Literal["api", "file", "gate", "process", "size", "venue"], ...] = Field(min_length=1)
+    venues: dict[Name, VenueSetting] = Field(min_length=1)
     size: Size
     ramp: tuple[RampStage, ...] = Field(min_length=1)
     limits: Limits
@@ -296,12 +342,18 @@ class Profile(_Frozen):
         """The ramp row of a stage; KeyError if the ramp has none of that name."""
         return {row.stage: row for row in self.ramp}[name]
 
+    def bot_keys(self, venue: str, slot: Slot) -> dict[str, str]:
+        """Host -> the name of its bot's credentials at a venue; empty where the venue knows none."""
+        name = self.venues[venue].slot(slot).credentials
+        return {} if name is None else {host: name.replace("{host}", host) for host in self.hosts}
+
     def secret_variables(self) -> tuple[str, ...]:
         """The env variables whose values are only ever shown as fingerprints."""
-        return (self.venue.variables.key, self.venue.variables.secret)
+        return tuple(name for venue in self.venues.values() for name in venue.variables.secrets)
 
     def shown_variables(self) -> tuple[str, ...]:
-        """The env variables that may be read back in clear: mode, address, size, limits, the host's own."""
+        """The env variables that may be read back in clear: mode, addresses, accounts, size, limits, the host's own."""
         own = {name for host in self.hosts.values() for name in host.variables}
         limits = {limit.variable for limit in self.limits.wired().values()}
-        return tuple(sorted({*self.mode.variables, self.venue.variables.endpoint, self.size.variable, *limits, *own}))
+        places = {v for venue in self.venues.values() for v in (venue.variables.endpoint, venue.variables.account) if v}
+        return tuple(sorted({*self.mode.variables, *places, self.size.variable, *limits, *own}))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,18 +86,16 @@ class Daemon:
                 raise HostError(f"supervisord of {self.name} did not start: {done.stderr.strip()[-200:]}")
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """Ends the supervisord that it started, and with it its programs. Nothing happens if it does not run."""
+    def tell_to_stop(self) -> int | None:
+        """Asks the supervisord that it started to end, and with it its programs; its process id, None if it is none."""
         try:
             pid = int((self.folder / "supervisord.pid").read_text())
             if str(self.folder).encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return
+                return None
             os.kill(pid, signal.SIGTERM)
         except (OSError, ValueError):
-            return
-        until = time.monotonic() + STOP_MAX_SECONDS
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
-            time.sleep(0.05)
+            return None
+        return pid
 
     def _config(self, programs: tuple[Program, ...]) -> str:
         head = (
@@ -117,6 +115,14 @@ class Daemon:
             f"stopwaitsecs={program.stop_wait_seconds}\nredirect_stderr=true\n"
             f"stdout_logfile={self.folder}/{program.name}.out\nstdout_logfile_maxbytes=1MB\nstdout_logfile_backups=1\n"
         )
+
+
+def stop_all(daemons: Iterable[Daemon]) -> None:
+    """Ends all of them at the same time: each takes some seconds to end its programs in order."""
+    told = [pid for daemon in daemons if (pid := daemon.tell_to_stop()) is not None]
+    until = time.monotonic() + STOP_MAX_SECONDS
+    while any(Path(f"/proc/{pid}").exists() for pid in told) and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def _clean_environ() -> dict[str, str]:

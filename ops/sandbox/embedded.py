@@ -9,29 +9,53 @@ import asyncio
 import contextlib
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from ops.sandbox.clock import WorldClock
+from ops.sandbox.listings import LISTINGS
 from ops.sandbox.world import World
 from ops.sandbox.world_config import WorldConfig
 
 DASHBOARD = Path(__file__).parent / "grafana" / "alpaca-bot.json"
+NUMBERS = {
+    "alpaca": ("PA3SANDBOX01", "912345678"),
+    "kraken": ("AA11SANDBOXPAPER", "AA11SANDBOXLIVE1"),
+    "kalshi": ("demo-member-1", "member-1"),
+    "polymarket": ("0x87a51cDC24D7CA4E8C3f524e16D24Db2e8681b06", "0x00DF9e7b5195b57d96e673b756d608bAb5422932"),
+    "ibkr": ("DU1234567", "U7654321"),
+}
+"""The paper and the live account of a venue of each kind, for tests."""
 
 
-def free_ports_config(state: Path, targets: tuple[str, ...] = (), scrape_seconds: float = 1) -> WorldConfig:
-    """A complete configuration on port 0 everywhere, with well-known tokens: good for loopback tests only."""
+def venue_of(kind: str, **changes: Any) -> dict[str, Any]:
+    """A venue of a kind on free ports, with what is listed there; `changes` replace its keys."""
+    listing, (paper, live) = LISTINGS[kind], NUMBERS[kind]
+    accounts = {
+        "paper": {"port": 0, "number": paper, "cash": listing.paper_cash},
+        "live": {"port": 0, "number": live, "cash": listing.live_cash},
+    }
+    return {"kind": kind, **accounts, "symbols": listing.symbols, **changes}
+
+
+def free_ports_config(
+    state: Path,
+    targets: tuple[str, ...] = (),
+    scrape_seconds: float = 1,
+    venues: Mapping[str, Mapping[str, Any]] | None = None,
+) -> WorldConfig:
+    """A complete configuration on port 0 everywhere, with well-known tokens: good for loopback tests only.
+
+    `venues` by name (see `venue_of`); one of Alpaca if left out.
+    """
     return WorldConfig.model_validate(
         {
             "state": state,
             "seed": 7,
             "admin": {"port": 0, "token": "admin-token"},
-            "alpaca": {
-                "paper": {"port": 0, "number": "PA3SANDBOX01", "cash": "100000"},
-                "live": {"port": 0, "number": "912345678", "cash": "25000"},
-                "symbols": {"AAPL": "190.00", "MSFT": "410.00", "SPY": "580.00"},
-            },
+            "venues": venues or {"alpaca": venue_of("alpaca")},
             "prometheus": {"port": 0, "jobs": {"bot": targets}, "scrape_seconds": scrape_seconds},
             "grafana": {"port": 0, "token": "grafana-token", "dashboards": [DASHBOARD]},
             "slack": {"port": 0, "token": "slack-token", "channel": "#ops", "acknowledge_after_seconds": 0},

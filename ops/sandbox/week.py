@@ -5,23 +5,20 @@ It leaves what a week of running would have left: audit databases, switch and lo
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import requests
 
-from ops.sandbox.bots.bot_worker import close_worker, make_worker, secrets_of
 from ops.sandbox.bots.clock import ManualClock, day_start
-from ops.sandbox.bots.logs import open_log
 from ops.sandbox.bots.loop import Worker
-from ops.sandbox.bots.settings import read_settings
-from ops.sandbox.bots.switch import FIRST_START
+from ops.sandbox.bots.system import close_worker, open_worker, system_named
 
 STEP_OPEN = timedelta(minutes=30)
 STEP_CLOSED = timedelta(hours=1)
+"""While no market is open; also the step of a bot whose markets never close."""
 _ADMIN_TIMEOUT_SECONDS = 10
 
 
@@ -30,10 +27,10 @@ class WeekFailed(RuntimeError):
 
 
 class VenueControl(Protocol):
-    """The two levers of the simulated venue that a week needs."""
+    """The two levers of the simulated world that a week needs."""
 
     def set_clock(self, now: datetime | None) -> None:
-        """Put the venue's clock to a moment; None is the machine's time again."""
+        """Put the venues' clock to a moment; None is the machine's time again."""
 
     def set_hours(self, hours: str) -> None:
         """`regular` or `always`."""
@@ -66,8 +63,9 @@ class AdminControl:
 
 @dataclass(frozen=True)
 class WeekBot:
-    """One bot, as its process would see itself: the variables of keys.env and those of its supervisor."""
+    """One bot, as its process would see itself: the variables of its env file and those of its supervisor."""
 
+    system: str
     environ: Mapping[str, str]
 
 
@@ -102,12 +100,14 @@ def run_week(
     venue: VenueControl,
     end: datetime,
     days: int = 7,
+    step: timedelta = STEP_OPEN,
     on_day: Callable[[datetime], None] = _silent,
 ) -> WeekSummary:
-    """Run all bots from midnight UTC `days` before `end` up to `end`; `on_day` is told each day that begins.
+    """Run all bots from midnight UTC `days` before `end` up to `end`, with a loop every `step` while a market is open;
+    `on_day` is told each day that begins.
 
     The bots start as on their first start, are armed as a person would arm them, and end armed. Raises
-    WeekFailed if one does not, and SettingsError if an environment cannot be used. The venue is left on real
+    WeekFailed if one does not, and SettingsError if an environment cannot be used. The venues are left on real
     time and always open, whatever happens.
     """
     start = day_start(end - timedelta(days=days))
@@ -116,8 +116,8 @@ def run_week(
     try:
         venue.set_hours("regular")
         venue.set_clock(start)
-        workers += [_week_worker(bot, clock) for bot in bots]
-        steps = _run(workers, venue, clock, end, on_day)
+        workers.extend(_week_worker(bot, clock, step) for bot in bots)
+        steps = _run(workers, venue, _Span(clock, end, step), on_day)
         summary = WeekSummary(start, end, steps, tuple(_bot_week(worker) for worker in workers))
     finally:
         for worker in workers:
@@ -130,26 +130,26 @@ def run_week(
     return summary
 
 
-def _week_worker(bot: WeekBot, clock: ManualClock) -> Worker:
+def _week_worker(bot: WeekBot, clock: ManualClock, step: timedelta) -> Worker:
     """The bot with signals as far apart as the week's steps, which would skip most of its real ones."""
-    told = read_settings(bot.environ)
-    settings = replace(told, signal_seconds=int(STEP_OPEN.total_seconds()))
-    settings.home.mkdir(parents=True, exist_ok=True)
-    log: logging.Logger = open_log(settings.home, clock, secrets_of(settings))
-    worker = make_worker(settings, clock, log)
-    worker.rearm(FIRST_START)
+    worker = open_worker(system_named(bot.system), bot.environ, clock, signal_seconds=int(step.total_seconds()))
+    if worker.switch.state.tripped:
+        worker.rearm(worker.switch.state.reason)
     return worker
 
 
-def _run(
-    workers: Sequence[Worker],
-    venue: VenueControl,
-    clock: ManualClock,
-    end: datetime,
-    on_day: Callable[[datetime], None],
-) -> int:
-    day, steps = None, 0
-    while clock.now() < end:
+@dataclass(frozen=True)
+class _Span:
+    """The time that is simulated: from where the clock stands to the end, and the step while a market is open."""
+
+    clock: ManualClock
+    end: datetime
+    step: timedelta
+
+
+def _run(workers: Sequence[Worker], venue: VenueControl, span: _Span, on_day: Callable[[datetime], None]) -> int:
+    clock, day, steps = span.clock, None, 0
+    while clock.now() < span.end:
         if day_start(clock.now()) != day:
             day = day_start(clock.now())
             on_day(day)
@@ -158,7 +158,7 @@ def _run(
             worker.run_once()
         steps += 1
         is_open = any(worker.pulse.market_open for worker in workers)
-        clock.set(clock.now() + (STEP_OPEN if is_open else STEP_CLOSED))
+        clock.set(clock.now() + (span.step if is_open else STEP_CLOSED))
     return steps
 
 

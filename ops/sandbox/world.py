@@ -1,7 +1,8 @@
 """The simulated outside world in one process: `python -m ops.sandbox.world --config FILE`.
 
-Two Alpaca listeners, the admin API, Prometheus, Grafana, Slack and Telegram, each on its own loopback port,
-all in one asyncio loop. Prints `world is up` when every port accepts, and leaves cleanly on SIGTERM.
+One system's venues (a paper and a live listener each), the admin API, Prometheus, Grafana, Slack and Telegram, each on
+its own loopback port, all in one asyncio loop. Prints `world is up` when every port accepts, and leaves cleanly on
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from decimal import Decimal
 from pathlib import Path
 
 import uvicorn
@@ -32,11 +32,11 @@ from ops.sandbox.monitoring.prometheus import PrometheusApi
 from ops.sandbox.monitoring.samples import SampleStore
 from ops.sandbox.monitoring.scraper import Scraper
 from ops.sandbox.request_log import LoggedRequests
-from ops.sandbox.venues.alpaca.exchange import Exchange, Opening
-from ops.sandbox.venues.alpaca.http import AlpacaListener
-from ops.sandbox.venues.alpaca.store import Store
+from ops.sandbox.venues.simulators import open_simulator
+from ops.sandbox.venues.venue import Listener, Opening, SimulatedVenue, Stream
 from ops.sandbox.world_admin import AdminApi
 from ops.sandbox.world_config import ConfigError, WorldConfig, read_config
+from ops.sandbox.world_faults import WorldFaults
 
 LOOPBACK = "127.0.0.1"
 SETTLE_SECONDS = 0.2
@@ -56,7 +56,7 @@ class _Listener(uvicorn.Server):
 
 
 class World:
-    """Everything outside the bots. Build it, then `async with world.running()`."""
+    """Everything outside one system's bots. Build it, then `async with world.running()`."""
 
     def __init__(self, config: WorldConfig, clock: WorldClock, entropy: random.Random) -> None:
         self.config = config
@@ -67,44 +67,67 @@ class World:
         self._orders = JsonLines(config.state / "orders.jsonl")
         self._requests = JsonLines(config.state / "requests.jsonl")
         self._mailbox = Mailbox(config.state / "messages.jsonl", clock)
-        self._store = Store(config.state / "venue.sqlite")
-        self.exchange = Exchange(_opening(config), clock, self._store, self._orders.append, entropy)
+        self.venues = {name: self._venue(name, entropy) for name in config.venues}
+        self.faults = WorldFaults(config.state / "faults.json")
         self._samples = SampleStore()
-        self._scraper = Scraper(self._samples, config.prometheus, clock, self.exchange.faults)
+        self._scraper = Scraper(self._samples, config.prometheus, clock, self.faults.board)
 
-    def _apps(self) -> dict[str, tuple[int, ASGIApp]]:
-        """Listener name -> (wanted port, application). All log their requests, Alpaca's by themselves."""
-        config, faults = self.config, self.exchange.faults
-        admin = AdminApi(self.exchange, config.admin.token.get_secret_value(), self.ports)
+    def _venue(self, name: str, entropy: random.Random) -> SimulatedVenue:
+        setting, state = self.config.venues[name], self.config.state / name
+        state.mkdir(exist_ok=True, mode=0o700)
+        accounts = {"paper": setting.paper, "live": setting.live}
+        opening = Opening(
+            accounts={slot: (account.number, account.cash) for slot, account in accounts.items()},
+            symbols=setting.symbols,
+            seed=self.config.seed,
+            state=state,
+            clock=self.clock,
+            entropy=entropy,
+            record=self._orders.append,
+            request=self._requests.append,
+            requests_per_minute=setting.requests_per_minute,
+        )
+        return open_simulator(setting.kind, opening)
+
+    def _listeners(self) -> dict[str, tuple[int, Listener]]:
+        """Name -> (wanted port, listener). All log their requests, a venue's by themselves."""
+        found: dict[str, tuple[int, Listener]] = {}
+        for name, venue in self.venues.items():
+            ports = {"paper": self.config.venues[name].paper.port, "live": self.config.venues[name].live.port}
+            found |= {f"{name}_{slot}": (ports[slot], listener) for slot, listener in venue.listeners().items()}
+        for name, (port, app) in self._own_apps().items():
+            found[name] = (port, Listener(app=LoggedRequests(app, name, self._requests, self.clock)))
+        return found
+
+    def _own_apps(self) -> dict[str, tuple[int, ASGIApp]]:
+        config, faults = self.config, self.faults.board
+        admin = AdminApi(config, self.venues, self.faults, self.clock, self.ports)
         prometheus = PrometheusApi(self._samples, self._scraper, self.clock)
         grafana = GrafanaApi(config.grafana, self._samples, self.clock, faults)
-        alpaca = {"paper": config.alpaca.paper, "live": config.alpaca.live}
-        venues: dict[str, tuple[int, ASGIApp]] = {
-            f"alpaca_{name}": (account.port, AlpacaListener(self.exchange, name, self._requests))
-            for name, account in alpaca.items()
-        }
-        others: dict[str, tuple[int, ASGIApp]] = {
+        apps: dict[str, tuple[int, ASGIApp]] = {
             "admin": (config.admin.port, admin.app()),
             "prometheus": (config.prometheus.port, prometheus.app()),
             "grafana": (config.grafana.port, grafana.app()),
-            "slack": (config.slack.port, SlackApi(config.slack, self._mailbox, faults).app()),
-            "telegram": (config.telegram.port, TelegramApi(config.telegram, self._mailbox, faults).app()),
         }
-        logged = {
-            name: (port, LoggedRequests(app, name, self._requests, self.clock)) for name, (port, app) in others.items()
-        }
-        return {**venues, **logged}
+        if config.slack is not None:
+            apps["slack"] = (config.slack.port, SlackApi(config.slack, self._mailbox, faults).app())
+        if config.telegram is not None:
+            apps["telegram"] = (config.telegram.port, TelegramApi(config.telegram, self._mailbox, faults).app())
+        return apps
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """All listeners accept inside the block. Raises PortBusy before anything is served."""
         with contextlib.ExitStack() as cleanup:
             cleanup.callback(self._close_files)
-            apps = self._apps()
-            sockets = {name: cleanup.enter_context(_bound(name, port)) for name, (port, _) in apps.items()}
+            wanted = self._listeners()
+            sockets = {name: cleanup.enter_context(_bound(name, port)) for name, (port, _) in wanted.items()}
             self.ports.update({name: bound.getsockname()[1] for name, bound in sockets.items()})
-            servers = {name: _server(app) for name, (_, app) in apps.items()}
-            async with asyncio.TaskGroup() as group:
+            servers = {name: _server(one.app) for name, (_, one) in wanted.items() if one.app is not None}
+            streams = {name: one.stream for name, (_, one) in wanted.items() if one.stream is not None}
+            async with contextlib.AsyncExitStack() as conversations, asyncio.TaskGroup() as group:
+                for name, stream in streams.items():
+                    await conversations.enter_async_context(_conversing(stream, sockets[name]))
                 serving = [group.create_task(servers[name].serve([sockets[name]])) for name in servers]
                 background = [group.create_task(self._settle()), group.create_task(self._scraper.run())]
                 try:
@@ -131,24 +154,43 @@ class World:
     async def _settle(self) -> None:
         """Fills and cancels reach the order log even when nobody asks the venue."""
         while True:
-            self.exchange.settle()
+            for venue in self.venues.values():
+                venue.settle()
             await asyncio.sleep(SETTLE_SECONDS)
 
     def _close_files(self) -> None:
-        self._store.close()
+        for venue in self.venues.values():
+            venue.close()
         for journal in (self._orders, self._requests, self._mailbox):
             journal.close()
 
 
-def _opening(config: WorldConfig) -> Opening:
-    alpaca = config.alpaca
-    accounts = {"paper": alpaca.paper, "live": alpaca.live}
-    return Opening(
-        accounts={name: (account.number, Decimal(account.cash)) for name, account in accounts.items()},
-        symbols=alpaca.symbols,
-        seed=config.seed,
-        requests_per_minute=alpaca.requests_per_minute,
-    )
+@contextlib.asynccontextmanager
+async def _conversing(stream: Stream, listener: socket.socket) -> AsyncIterator[None]:
+    """Serves raw TCP inside the block; at its end conversations that are still going on are cut."""
+    talking: set[asyncio.Task[None]] = set()
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await stream(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return
+        finally:
+            writer.close()
+
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(converse(reader, writer))
+        talking.add(task)
+        task.add_done_callback(talking.discard)
+
+    server = await asyncio.start_server(accepted, sock=listener)
+    try:
+        yield
+    finally:
+        server.close()
+        for task in talking:
+            task.cancel()
+        await asyncio.gather(*talking, return_exceptions=True)
 
 
 def _bound(name: str, port: int) -> socket.socket:

@@ -25,17 +25,20 @@ class Admin(_Part):
     token: SecretStr
 
 
-class AlpacaAccount(_Part):
+class VenueAccount(_Part):
+    """One account: its listener's port, its number, its cash in USD at the beginning."""
+
     port: Port
     number: str
     cash: Decimal = Field(gt=0)
 
 
-class Alpaca(_Part):
-    """Two accounts and the listed symbols with their base price in USD."""
+class Venue(_Part):
+    """Two accounts at one venue and the listed symbols with their base price in USD."""
 
-    paper: AlpacaAccount
-    live: AlpacaAccount
+    kind: str
+    paper: VenueAccount
+    live: VenueAccount
     symbols: dict[str, Annotated[Decimal, Field(gt=0)]]
     requests_per_minute: int = Field(default=100_000, gt=0)
 
@@ -67,16 +70,19 @@ class Telegram(_Part):
 
 
 class WorldConfig(_Part):
-    """Port 0 asks the machine for a free one; `<state>/ports.json` then says which it gave."""
+    """What one system sees of the outside: its venues by name, its monitoring, its channels.
+
+    Port 0 asks the machine for a free one; `<state>/ports.json` then says which it gave.
+    """
 
     state: Path
     seed: int
     admin: Admin
-    alpaca: Alpaca
+    venues: dict[str, Venue] = Field(min_length=1)
     prometheus: Prometheus
     grafana: Grafana
-    slack: Slack
-    telegram: Telegram
+    slack: Slack | None = None
+    telegram: Telegram | None = None
 
 
 def read_config(path: Path) -> WorldConfig:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from ops.doors import Doors
 from ops.errors import InputError, VenueError
@@ -11,67 +13,96 @@ from ops.model.profile import Slot
 from ops.model.step import Ended
 from ops.model.zero import ZeroProof
 from ops.steps.run import Run
-from ops.venues.protocol import CLOSED, OrderView, VenueActor
+from ops.venues.protocol import OrderView, VenueActor
 
 ZERO_MAX_SECONDS = 25.0
 READ_EVERY_SECONDS = 0.25
 CANCEL_AGAIN_SECONDS = 3.0
 
 
+@dataclass
+class _Seen:
+    """What was seen of the accounts of one venue."""
+
+    said: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+
 def cancel_in_force(run: Run) -> Ended:
-    """Cancels with the key that is in force now."""
-    return _cancel(run, (run.slot_from,))
+    """Cancels with the keys that are in force now."""
+    return _cancel(run, lambda venue: (run.slot_from,))
 
 
 def cancel_both(run: Run) -> Ended:
-    """Cancels on both accounts, the live one first. One without a key is left out only if nothing of ours can be there:
-    the account in force without its key is UNKNOWN, never done.
+    """Cancels on both accounts of every venue, the live one first. One without a key is left out only if nothing of
+    ours can be there: the account in force without its key is UNKNOWN, never done.
 
     If a host is not proven tripped, the venue itself is asked to refuse its orders first; rearm lifts that again.
     """
-    secrets, venue = run.doors.secrets, run.doors.profile.venue
     slots: tuple[Slot, ...] = ("live", "paper")
-    held = tuple(s for s in slots if s == run.slot_from or secrets.has(venue.slot(s).credentials))
+    return _cancel(run, lambda venue: tuple(s for s in slots if s == run.slot_from or run.doors.may_open(venue, s)))
+
+
+def _cancel(run: Run, held: Callable[[str], Sequence[Slot]]) -> Ended:
+    """All venues at the same time: one that hangs delays no other."""
+    seen = run.doors.each_venue(lambda venue: _at_venue(run, venue, held(venue)))
+    parts = list(seen.values())
+    said = "; ".join(text for part in parts for text in part.said)
+    filled, foreign = ([x for p in parts for x in getattr(p, name)] for name in ("filled", "foreign"))
+    problems = tuple(text for part in parts for text in part.problems)
+    return Ended(said or "no account to cancel on", problems, {"filled_meanwhile": filled, "not_ours": foreign})
+
+
+def _at_venue(run: Run, venue: str, slots: Sequence[Slot]) -> _Seen:
+    seen = _Seen()
     if "trip" not in run.proven:
-        for slot in held:
-            _halt_at_the_venue(run, slot)
-    return _cancel(run, held)
+        for slot in slots:
+            _halt_at_the_venue(run, venue, slot)
+    for slot in slots:
+        name = run.doors.account_name(venue, slot)
+        try:
+            _account(run, venue, slot, seen)
+        except (InputError, VenueError) as error:
+            seen.problems.append(f"{name}: UNKNOWN: {error}")
+    return seen
 
 
-def _halt_at_the_venue(run: Run, slot: Slot) -> None:
+def _halt_at_the_venue(run: Run, venue: str, slot: Slot) -> None:
     """The last brake for a host that cannot be reached; what it did not do, the cancelling will show."""
     with contextlib.suppress(VenueError, InputError):
-        run.doors.actor(slot).set_suspended(True)
+        actor = run.doors.actor(venue, slot)
+        if actor.latches:
+            actor.set_suspended(True)
 
 
-def _cancel(run: Run, slots: Sequence[Slot]) -> Ended:
-    seen, problems = [], []
-    filled: list[str] = []
-    others: list[str] = []
-    for slot in slots:
-        try:
-            proof, named = _to_zero(run.doors, run.doors.actor(slot))
-        except InputError as error:
-            problems.append(f"{slot}: UNKNOWN: {error.text()}")
-            continue
-        if not proof.proven:
-            names = ", ".join(_name(named, order) for order in sorted(proof.left or ()))
-            problems.append(f"{slot}: {proof.problem}{': ' + names if names else ''}")
-        late, lost = _ends(run.doors.actor(slot), named)
-        filled += late
-        problems += [f"{slot}: {text}" for text in lost]
-        foreign = _foreign(run, named)
-        others += foreign
-        what = f"{len(named)} orders cancelled" if proof.proven else f"{len(named)} orders asked to cancel"
-        what += f" ({len(foreign)} not ours)" if foreign else ""
-        seen.append(f"{slot} {what}, {'zero open twice' if proof.proven else 'NOT zero'}")
-    return Ended(
-        "; ".join(seen) or "no account to cancel on", tuple(problems), {"filled_meanwhile": filled, "not_ours": others}
-    )
+def _account(run: Run, venue: str, slot: Slot, seen: _Seen) -> None:
+    """One account to proven zero; whatever could not be shown is a problem."""
+    doors, name = run.doors, run.doors.account_name(venue, slot)
+    actor, began = doors.actor(venue, slot), doors.clock()
+    proof, named = _to_zero(doors, actor)
+    if not proof.proven:
+        left = [named[order] for order in sorted(proof.left or ()) if order in named]
+        names = ", ".join(doors.order_name(venue, order) for order in left)
+        seen.problems.append(f"{name}: {proof.problem}{': ' + names if names else ''}")
+    calls = {order.id: doors.order_name(venue, order) for order in named.values()}
+    seen.problems += [f"{name}: {text}" for text in _lost(actor, named, calls)]
+    seen.filled += _filled_meanwhile(actor, began, named, calls)
+    ours = doors.own_orders(venue, slot)
+    foreign = [o for o in named.values() if not o.client_id.startswith(ours)]
+    seen.foreign += [f"{calls[o.id]} {o.symbol} {o.side} {o.qty}" for o in foreign]
+    what = f"{len(named)} orders {'cancelled' if proof.proven else 'asked to cancel'}"
+    what += f" ({len(foreign)} not ours)" if foreign else ""
+    seen.said.append(f"{name} {what}, {'zero open twice' if proof.proven else 'NOT zero'}")
 
 
 def _to_zero(doors: Doors, actor: VenueActor) -> tuple[ZeroProof, dict[str, OrderView]]:
-    """Asks to cancel until two consecutive reads show nothing open, or the deadline passes."""
+    """Asks to cancel until two consecutive reads show nothing open, or the deadline passes.
+
+    It looks first, so that whose orders they were is known, and it asks once whatever the look showed: a list that
+    fails or hides orders must not keep them alive.
+    """
     until, ask_again = doors.monotonic() + ZERO_MAX_SECONDS, 0.0
     proof, named = ZeroProof(), {}
     while not proof.proven and doors.monotonic() < until:
@@ -79,40 +110,38 @@ def _to_zero(doors: Doors, actor: VenueActor) -> tuple[ZeroProof, dict[str, Orde
             newest, oldest = actor.open_orders(True), actor.open_orders(False)
             named.update({order.id: order for order in (*newest, *oldest)})
             proof = proof.read({o.id for o in newest}, {o.id for o in oldest})
-            if proof.left and doors.monotonic() >= ask_again:
-                ask_again = doors.monotonic() + CANCEL_AGAIN_SECONDS
-                actor.cancel_all()
         except VenueError as error:
             proof = proof.failed(f"UNKNOWN: {error}")
+        if not proof.proven and doors.monotonic() >= ask_again:
+            ask_again = doors.monotonic() + CANCEL_AGAIN_SECONDS
+            with contextlib.suppress(VenueError):  # what it did not do, the next look shows
+                actor.cancel_all()
         if not proof.proven:
             doors.pause(READ_EVERY_SECONDS)
     return proof, named
 
 
-def _ends(actor: VenueActor, named: dict[str, OrderView]) -> tuple[list[str], list[str]]:
+def _lost(actor: VenueActor, named: Mapping[str, OrderView], calls: Mapping[str, str]) -> list[str]:
     """Each order that was seen, looked up by its own id: a list that hides it does not hide it here."""
-    filled, lost = [], []
+    lost = []
     for order in named.values():
         try:
             now = actor.order(order.id)
         except VenueError as error:
-            lost.append(f"{order.client_id}: UNKNOWN: {error}")
+            lost.append(f"{calls[order.id]}: UNKNOWN: {error}")
             continue
-        if now.status not in CLOSED:
-            lost.append(f"{order.client_id} is still {now.status}")
-        elif now.status == "filled":
-            filled.append(f"{order.client_id} {order.symbol} {order.side} {order.qty}")
-    return filled, lost
+        lost += [f"{calls[order.id]} is still {now.status}"] if now.open else []
+    return lost
 
 
-def _foreign(run: Run, named: dict[str, OrderView]) -> list[str]:
-    """Orders of the account that no bot of the system placed: cancelled with the rest, so they are named."""
-    prefixes = tuple(host.order_prefix for host in run.doors.profile.hosts.values())
-    return [
-        f"{o.client_id} {o.symbol} {o.side} {o.qty}" for o in named.values() if not o.client_id.startswith(prefixes)
-    ]
-
-
-def _name(named: dict[str, OrderView], order: str) -> str:
-    view = named.get(order)
-    return view.client_id if view else order
+def _filled_meanwhile(
+    actor: VenueActor, began: datetime, named: Mapping[str, OrderView], calls: Mapping[str, str]
+) -> list[str]:
+    """The orders that traded while they were being cancelled: for the record, so an answer that is lost is said so."""
+    if not named:
+        return []
+    try:
+        return [f"{calls[f.order_id]} {f.symbol} {f.side} {f.qty}" for f in actor.fills_since(began)
+                if f.order_id in named]  # fmt: skip
+    except VenueError as error:
+        return [f"UNKNOWN: {error}"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-from ops.errors import DoorError
+from ops.errors import DoorError, InputError
 from ops.model.step import Ended
 from ops.steps.run import Run
 
@@ -21,10 +21,12 @@ def diagnostics(run: Run) -> Ended:
     since = doors.clock() - WINDOW
     replies = doors.fleet.look(since, run.slot_from)
     found: dict[str, object] = {host: reply.look for host, reply in replies.items()}
-    try:
-        found["venue_fills"] = [repr(fill) for fill in doors.reader(run.slot_from).fills_since(since)]
-    except DoorError as error:
-        found["venue_fills"] = f"UNKNOWN: {error}"
+    for venue in doors.profile.venues:
+        try:
+            fills = doors.reader(venue, run.slot_from).fills_since(since)
+            found[f"venue_fills/{venue}"] = [repr(fill) for fill in fills]
+        except (DoorError, InputError) as error:
+            found[f"venue_fills/{venue}"] = f"UNKNOWN: {error}"
     path = doors.place.state / "diagnostics" / f"{run.transition}.json"
     doors.secrets.store(path, json.dumps(found, indent=1, default=str))
     return Ended(f"kept in {path.name}", (), {"file": str(path)})

@@ -32,9 +32,8 @@ def restart(run: Run) -> Ended:
 
 
 def _texts(run: Run) -> dict[str, str]:
-    credentials = run.doors.credentials(run.slot_to)
     try:
-        return run.doors.fleet.env_texts(run.slot_to, run.size_pct, credentials)
+        return run.doors.fleet.env_texts(run.slot_to, run.size_pct, run.doors.bot_credentials(run.slot_to))
     except ValueError as error:
         raise InputError(str(error), remedy="change the value in the profile or the secret store") from None
 

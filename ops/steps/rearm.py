@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.errors import VenueError
+from ops.errors import InputError, VenueError
 from ops.hosts.reply import switch_state
 from ops.model.mode import Switch
 from ops.model.step import Ended
@@ -11,12 +11,9 @@ from ops.steps.run import Run, host_problems
 
 def rearm(run: Run) -> Ended:
     """Lifts the venue's halt where there is one, then each host's, only if nobody tripped it anew since `trip`."""
-    try:
-        actor = run.doors.actor(run.slot_to)
-        if actor.account().suspended:
-            actor.set_suspended(False)
-    except VenueError as error:
-        return Ended("venue halt unknown", (f"the venue's own halt could not be lifted: {error}",))
+    unlifted = [text for text in run.doors.each_venue(lambda venue: _lift(run, venue)).values() if text]
+    if unlifted:
+        return Ended("venue halt unknown", tuple(unlifted))
     reasons = run.done["trip"]["reasons"]
     replies = run.doors.fleet.rearm(run.fence, run.transition, reasons)
     problems = host_problems(replies)
@@ -24,3 +21,14 @@ def rearm(run: Run) -> Ended:
     problems += [f"{h}: the switch is {s}" for h, s in states.items() if s is not Switch.ARMED and replies[h].ok]
     armed = sum(state is Switch.ARMED for state in states.values())
     return Ended(f"{armed} of {len(states)} hosts armed", tuple(problems))
+
+
+def _lift(run: Run, venue: str) -> str:
+    """The venue's own halt, if it has one and it is set: lifted. Empty, or why that could not be done."""
+    try:
+        actor = run.doors.actor(venue, run.slot_to)
+        if actor.latches and actor.account().suspended:
+            actor.set_suspended(False)
+    except (VenueError, InputError) as error:
+        return f"{run.doors.account_name(venue, run.slot_to)}: the venue's own halt could not be lifted: {error}"
+    return ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ops.errors import DoorError
+from decimal import Decimal
+from typing import Any
+
+from ops.errors import DoorError, InputError
 from ops.model.profile import Slot
 from ops.model.step import Ended
 from ops.steps.run import Run, host_problems
@@ -17,15 +20,19 @@ def snapshot(run: Run) -> Ended:
         "release": {host: reply.look.get("release_sha256") for host, reply in replies.items()},
     }
     for slot in dict.fromkeys((run.slot_from, run.slot_to)):
-        try:
-            evidence[slot] = _account(run, slot)
-        except DoorError as error:
-            problems.append(f"{slot}: {error}")
-    return Ended(f"{len(replies)} hosts, {_said(evidence.get(run.slot_to))}", tuple(problems), evidence)
+        found: dict[str, object] = {}
+        for venue in run.doors.profile.venues:
+            try:
+                found[venue] = _account(run, venue, slot)
+            except (DoorError, InputError) as error:
+                problems.append(f"{run.doors.account_name(venue, slot)}: {error}")
+        evidence[slot] = found
+    said = [_said(run.doors.account_name(v, run.slot_to), a) for v, a in _accounts(evidence[run.slot_to])]
+    return Ended(f"{len(replies)} hosts, {', '.join(said) or 'account unknown'}", tuple(problems), evidence)
 
 
-def _account(run: Run, slot: Slot) -> dict[str, object]:
-    reader = run.doors.reader(slot)
+def _account(run: Run, venue: str, slot: Slot) -> dict[str, object]:
+    reader = run.doors.reader(venue, slot)
     account = reader.account()
     return {
         "account": account.number,
@@ -34,7 +41,10 @@ def _account(run: Run, slot: Slot) -> dict[str, object]:
     }
 
 
-def _said(account: object) -> str:
-    if not isinstance(account, dict):
-        return "account unknown"
-    return f"account {account['account']} with {account['equity_usd']} USD and {len(account['positions'])} positions"
+def _accounts(found: object) -> list[tuple[str, dict[str, Any]]]:
+    return list(found.items()) if isinstance(found, dict) else []
+
+
+def _said(name: str, account: dict[str, Any]) -> str:
+    held = len(account["positions"])
+    return f"{name} account {account['account']} with {Decimal(account['equity_usd']):.2f} USD and {held} positions"

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEM_HELP
+from typing import TYPE_CHECKING, Any
+
+from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEM_HELP, SYSTEMS_HELP
 from ops.tasks.telling import DONE, REFUSED, Told, operator_task
+
+if TYPE_CHECKING:
+    from ops.inventory import Place
 
 
 @operator_task(help={"env": ENV_HELP, "system": SYSTEM_HELP, "phase": "only this phase", "json": JSON_HELP})
@@ -32,28 +37,36 @@ def show(env: str = "", system: str = "", phase: str = "", json: bool = False) -
     return Told(f"{doors.profile.system}: {len(answers)} requirements: {said}", table(answers), document)
 
 
-@operator_task(help={"env": ENV_HELP, "system": SYSTEM_HELP, "json": JSON_HELP})
+@operator_task(help={"env": ENV_HELP, "system": SYSTEMS_HELP, "json": JSON_HELP})
 def coverage(env: str = "", system: str = "", json: bool = False) -> Told:
     """Count which requirements have an answer that Interlock can give, and name the missing ones.
 
-    Says nothing of whether the answer is yes: that is checklist.show.
+    Says nothing of whether the answer is yes: that is checklist.show. What a person still sees to by hand is missing.
     Exit codes: 0 all answered, 3 some are missing. Page: runbooks/checklist.md
     """
-    from ops.inventory import load_profile
-    from ops.tasks.opening import chosen_place, one_system
-    from ops.transitions.coverage import covered
+    from ops.tasks.opening import chosen_place, meant_systems
 
     where = chosen_place(env)
-    profile = load_profile(where, one_system(where, system))
-    entries, missing = covered(profile)
-    document = {"system": profile.system, "entries": entries, "answered": entries - len(missing), "missing": missing}
-    said = f"missing: {', '.join(missing)}" if missing else "none is missing"
+    documents = [_covered(where, name) for name in meant_systems(where, system)]
+    counts = (f"{d['system']}: {d['answered']} of {d['entries']} requirements are answered" for d in documents)
+    missing = [f"{d['system']}: missing: {', '.join(d['missing'])}" for d in documents if d["missing"]]
+    one = len(documents) == 1
+    said = f"missing: {', '.join(documents[0]['missing'])}" if missing and one else "none is missing"
     return Told(
-        f"{profile.system}: {entries - len(missing)} of {entries} requirements are answered; {said}",
-        document=document,
-        code=REFUSED if missing else DONE,
+        f"{'; '.join(counts)}; {said if one or not missing else f'{len(missing)} systems lack some'}",
+        () if one else missing,
+        documents[0] if one else {"systems": {d["system"]: d for d in documents}},
+        REFUSED if missing else DONE,
         bare=True,
     )
+
+
+def _covered(where: Place, name: str) -> dict[str, Any]:
+    from ops.inventory import load_profile
+    from ops.transitions.coverage import covered
+
+    entries, missing = covered(load_profile(where, name))
+    return {"system": name, "entries": entries, "answered": entries - len(missing), "missing": missing}
 
 
 @operator_task(

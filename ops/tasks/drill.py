@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEM_HELP
+from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEMS_HELP
 from ops.tasks.telling import DONE, REFUSED, Told, operator_task
 
 
@@ -11,7 +11,7 @@ from ops.tasks.telling import DONE, REFUSED, Told, operator_task
     help={
         "control": "one drill of the profile, or `alert`; default: every one that is due",
         "env": ENV_HELP,
-        "system": SYSTEM_HELP,
+        "system": SYSTEMS_HELP,
         "json": JSON_HELP,
     },
 )
@@ -21,6 +21,12 @@ def drill(control: str = "", env: str = "", system: str = "", json: bool = False
     What a drill shows is recorded and opens the gate until it is too old. Drills that could trade run on paper only.
     Exit codes: 0 as expected, 2 no such drill, 3 a drill did not end as it must. Page: runbooks/drill.md
     """
+    from ops.tasks.several import each_system
+
+    return each_system(env, system, lambda e, s: _one(e, s, control, json), json)
+
+
+def _one(env: str, system: str, control: str, json: bool) -> Told:
     from ops.provider import ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors
     from ops.tasks.progress import shown

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEM_HELP
+from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEMS_HELP
 from ops.tasks.telling import REFUSED, Told, operator_task
 
 
 @operator_task(
     changes=True,
     name="flip-mode",
-    help={"to": "only `paper`: the way to live is go-live", "env": ENV_HELP, "system": SYSTEM_HELP, "json": JSON_HELP},
+    help={"to": "only `paper`: the way to live is go-live", "env": ENV_HELP, "system": SYSTEMS_HELP, "json": JSON_HELP},
 )
 def flip_mode(to: str = "paper", env: str = "", system: str = "", json: bool = False) -> Told:
     """Flip all mode variables, key, endpoint and size to paper, tripped and proven; towards live it refuses.

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ops.inventory import Place
 
 ENV_HELP = "environment (a folder in inventory/); default: $INTERLOCK_ENV, else the one that is live, else sandbox"
-SYSTEM_HELP = "system; may be left out when the environment has only one that fits"
+SYSTEM_HELP = "system; may be left out when only one fits"
+SYSTEMS_HELP = "system, several with commas, or all; may be left out when only one fits"
 JSON_HELP = "answer in JSON"
 
 
@@ -28,7 +29,12 @@ def chosen_place(env: str) -> Place:
 
 
 def _restless(where: Place) -> bool:
-    """Whether a system of the environment is live or in transition, by its ledger alone."""
+    """Whether a system of the environment is live or in transition."""
+    return bool(restless(where))
+
+
+def restless(where: Place) -> list[str]:
+    """The systems that are live, in transition, or left with residue, by the environment's ledger alone."""
     from ops.doors import utc_now
     from ops.inventory import systems
     from ops.ledger.store import Ledger
@@ -36,33 +42,46 @@ def _restless(where: Place) -> bool:
 
     path = where.state / "ledger.sqlite"
     if not path.exists():
-        return False
+        return []
     records = Ledger(path, "", utc_now).records()
     histories = [replay(records, system) for system in systems(where)]
-    return any(history.live or history.interrupted for history in histories)
+    return [history.system for history in histories if history.live or history.interrupted or history.residue]
 
 
 def chosen_systems(where: Place, system: str) -> list[str]:
-    """The systems that are meant: the named one, or all. Raises InputError for an unknown one."""
+    """The systems that are named, one or several with commas between; all for `all` or no name. Raises InputError."""
     from ops.inventory import profile_path, systems
 
     known = systems(where)
-    if system and system not in known:
-        raise InputError(
-            f"there is no system {system!r} in {where.name}", file=profile_path(where, system),
-            expected=f"one of: {', '.join(known)}", remedy="name one with --system",
-        )  # fmt: skip
     if not known:
         raise InputError("the environment has no system", file=where.inventory / "systems", remedy="add a profile")
-    return [system] if system else known
+    named = [] if system in ("", "all") else [name.strip() for name in system.split(",")]
+    for name in named:
+        if name not in known:
+            raise InputError(
+                f"there is no system {name!r} in {where.name}", file=profile_path(where, name),
+                expected=f"one of: {', '.join(known)}", remedy="name one with --system",
+            )  # fmt: skip
+    return list(dict.fromkeys(named)) or known
 
 
 def one_system(where: Place, system: str) -> str:
-    """The one system that is meant. Raises InputError when several would fit."""
+    """The one system that is meant: named, else the only one, else the one that is live or in transition, else the
+    environment's default. Raises InputError when several would fit."""
+    from ops.inventory import load_environment
+
     found = chosen_systems(where, system)
-    if len(found) > 1:
-        raise InputError("several systems fit", expected="--system=NAME", seen=", ".join(found))
+    if not system and len(found) > 1:
+        found = restless(where) or [load_environment(where).default_system or ""]
+    if len(found) != 1 or not found[0]:
+        fit = found if len(found) > 1 else chosen_systems(where, "")
+        raise InputError("several systems fit", expected="--system=NAME", seen=", ".join(fit))
     return found[0]
+
+
+def meant_systems(where: Place, system: str) -> list[str]:
+    """The systems that are named, or `all`; without a name the one that is meant. Raises InputError."""
+    return chosen_systems(where, system) if system else [one_system(where, "")]
 
 
 def open_doors(env: str, system: str, requester: str = "") -> Doors:

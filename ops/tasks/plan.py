@@ -49,7 +49,7 @@ def plan(
     roles = " and ".join(doors.profile.sign_off.roles(made.verb))
     sentence = (
         f"Plan {made.id} to {made.verb} {made.system} waits for signatures as {roles} until {made.expires_at:%H:%M}Z. "
-        f"Next: invoke sign --env={doors.place.name} --plan={made.id} --person=NAME --key=FILE"
+        f"Next: invoke sign --env={doors.place.name} --system={made.system} --plan={made.id} --person=NAME --key=FILE"
     )
     document = {"plan": made.id, "namespace": made.namespace, "text": made.text, **made.as_dict()}
     return Told(sentence, made.text.splitlines(), document)
@@ -97,7 +97,8 @@ def sign(
     state = (
         f"still lacks a signature as {missing}"
         if missing
-        else f"is approved; next: invoke {found.verb} --env={found.environment} --plan={found.id}"
+        else f"is approved; next: invoke {found.verb} --env={found.environment} --system={found.system} "
+        f"--plan={found.id}"
     )
     return Told(
         f"{person} signed plan {found.id} to {found.verb} {found.system}; it {state}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEM_HELP
+from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEMS_HELP
 from ops.tasks.telling import DONE, REFUSED, Told, operator_task
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ops.transitions.preflight import Answered
 
 
-@operator_task(help={"env": ENV_HELP, "system": SYSTEM_HELP, "json": JSON_HELP})
+@operator_task(help={"env": ENV_HELP, "system": SYSTEMS_HELP, "json": JSON_HELP})
 def preflight(env: str = "", system: str = "", json: bool = False) -> Told:
     """Ask everything that must hold before go-live, and change nothing.
 
@@ -21,6 +21,12 @@ def preflight(env: str = "", system: str = "", json: bool = False) -> Told:
     drill or action, a signed attestation or a dated document; so are the house rules. Unknown and stale are not passes.
     Exit codes: 0 the gate is open, 2 bad input, 3 something keeps it shut. Page: runbooks/preflight.md
     """
+    from ops.tasks.several import each_system
+
+    return each_system(env, system, _one, json)
+
+
+def _one(env: str, system: str) -> Told:
     from ops.provider import ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors
     from ops.transitions.preflight import preflight as run

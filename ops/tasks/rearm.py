@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEM_HELP
+from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEMS_HELP
 from ops.tasks.telling import Told, operator_task
 
 
 @operator_task(
     changes=True,
-    help={"env": ENV_HELP, "system": SYSTEM_HELP, "plan": "run this plan and no other", "json": JSON_HELP,
+    help={"env": ENV_HELP, "system": SYSTEMS_HELP, "plan": "run this plan and no other", "json": JSON_HELP,
           "requester": "who asks, if not the login name"},
 )  # fmt: skip
 def rearm(env: str = "", system: str = "", plan: str = "", requester: str = "", json: bool = False) -> Told:
@@ -19,6 +19,12 @@ def rearm(env: str = "", system: str = "", plan: str = "", requester: str = "", 
     Exit codes: 0 armed, 2 bad input, 3 refused, 4 waits for signatures, 5 failed and back on paper + tripped,
     6 residue. Page: runbooks/rearm.md
     """
+    from ops.tasks.several import each_system
+
+    return each_system(env, system, lambda e, s: _one(e, s, plan, requester, json), json, raises=True)
+
+
+def _one(env: str, system: str, plan: str, requester: str, json: bool) -> Told:
     from ops.provider import approver, ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors
     from ops.tasks.progress import shown

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEM_HELP
+from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEMS_HELP
 from ops.tasks.telling import Told, operator_task
 
 
-@operator_task(changes=True, help={"env": ENV_HELP, "system": SYSTEM_HELP, "json": JSON_HELP})
+@operator_task(changes=True, help={"env": ENV_HELP, "system": SYSTEMS_HELP, "json": JSON_HELP})
 def restart(env: str = "", system: str = "", json: bool = False) -> Told:
     """Recreate every service, so that it reads its env file anew, and prove that mode and key are the same as before.
 
@@ -14,6 +14,12 @@ def restart(env: str = "", system: str = "", json: bool = False) -> Told:
     Exit codes: 0 restarted and proven, 2 bad input, 3 refused, 5 failed and back on paper + tripped, 6 residue.
     Page: runbooks/restart.md
     """
+    from ops.tasks.several import each_system
+
+    return each_system(env, system, lambda e, s: _one(e, s, json), json, raises=True)
+
+
+def _one(env: str, system: str, json: bool) -> Told:
     from ops.provider import ensure_up
     from ops.tasks.opening import keep_kill_ready, open_doors
     from ops.tasks.progress import shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEM_HELP
+from ops.tasks.opening import ENV_HELP, JSON_HELP, SYSTEMS_HELP
 from ops.tasks.telling import Told, operator_task
 
 
@@ -10,7 +10,7 @@ from ops.tasks.telling import Told, operator_task
     changes=True,
     help={
         "env": ENV_HELP,
-        "system": SYSTEM_HELP,
+        "system": SYSTEMS_HELP,
         "adopt": "who takes over positions that stay open; default: you",
         "flatten": "close every position by market orders, after you have typed the system's name",
         "json": JSON_HELP,

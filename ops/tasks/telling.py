@@ -76,6 +76,14 @@ def _refusal(context: Context) -> Told:
 
 
 def _told(body: Body, arguments: Sequence[Any], options: Mapping[str, Any]) -> Told:
+    try:
+        return ended(body, *arguments, **options)
+    except KeyboardInterrupt:
+        return Told("Stopped by the keyboard before anything was changed", code=REFUSED)
+
+
+def ended(body: Body, *arguments: Any, **options: Any) -> Told:
+    """What a body says, or the sentence and exit code of the error it ended with. Lets KeyboardInterrupt pass."""
     from ops.errors import InterlockError, Refused, ResidueLeft
 
     try:
@@ -90,8 +98,6 @@ def _told(body: Body, arguments: Sequence[Any], options: Mapping[str, Any]) -> T
         )
     except InterlockError as error:
         return Told(str(error), code=error.exit_code)
-    except KeyboardInterrupt:
-        return Told("Stopped by the keyboard before anything was changed", code=REFUSED)
     except Exception as error:  # the one place besides the engine's: never a traceback for an operator
         return Told(f"A fault in Interlock: {type(error).__name__} in {_where(error)}. Please report it", code=FAULT)
 
@@ -111,6 +117,11 @@ def _say(told: Told, wants_json: bool) -> None:
         more = {} if told.bare else {"exit_code": told.code, "sentence": told.sentence}
         print(json.dumps({**told.document, **more}, default=str))
         return
+    show(told)
+
+
+def show(told: Told) -> None:
+    """Lines, then the sentence."""
     for line in told.lines:
         print(line)
     print(told.sentence)

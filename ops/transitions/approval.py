@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ops.doors import Doors
 from ops.errors import Refused, Waiting
@@ -19,7 +20,8 @@ from ops.transitions.progress import Progress
 
 # Hands a plan to the people who may sign it; returns what they gave: person -> armored signature. The real one gives
 # nothing and people sign when they can; the sandbox's approvers sign at once.
-Approver = Callable[[Plan], Mapping[str, str]]
+# A statement (attestation.py) is handed over in the same way: it has the text, the namespace and the requester.
+Approver = Callable[[Any], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,9 @@ def _signed(doors: Doors, progress: Progress, plan: Plan, approve: Approver) -> 
     if verdict.missing:
         roles = " and ".join(verdict.missing)
         raise Waiting(
-            f"plan {plan.id} waits for a signature as {roles}: invoke sign --env={plan.environment} --plan={plan.id} "
-            f"--person=NAME --key=FILE, then run this command again before {plan.expires_at:%H:%M}Z"
+            f"plan {plan.id} waits for a signature as {roles}: invoke sign --env={plan.environment} "
+            f"--system={plan.system} --plan={plan.id} --person=NAME --key=FILE, "
+            f"then run this command again before {plan.expires_at:%H:%M}Z"
         )
     return plan
 

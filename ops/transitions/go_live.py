@@ -9,7 +9,7 @@ from ops.doors import Doors
 from ops.errors import Refused
 from ops.model.history import History
 from ops.model.mode import Mode, Switch
-from ops.transitions import drills, rotation
+from ops.transitions import attestation, drills, rotation
 from ops.transitions.approval import Approver, Raised, approved, begin, fence_seen, refuse_shut
 from ops.transitions.conduct import ascend
 from ops.transitions.lock import locked
@@ -24,7 +24,7 @@ def go_live(doors: Doors, progress: Progress, approve: Approver, plan_id: str = 
         history, something = begin(doors, progress, "go-live", stage)
         if not something:
             return _already_live(doors, history)
-        report = prepared(doors, progress)
+        report = prepared(doors, progress, approve)
         refuse_shut(report)
         plan = approved(doors, progress, "go-live", stage, report, approve, plan_id)
         _baseline(doors, report.sight)
@@ -45,14 +45,17 @@ def _already_live(doors: Doors, history: History) -> Raised:
     return Raised(history.stage, history.plan, {}, {}, nothing_to_do=True)
 
 
-def prepared(doors: Doors, progress: Progress) -> Report:
-    """Takes in a pending live key, runs the drills that are due, then asks every question of preflight."""
-    name = doors.profile.venue.live.credentials
-    if doors.secrets.has(name, "pending"):
-        progress.note(f"live key {rotation.take_in(doors, 'live', current_history(doors))} taken in and tested")
+def prepared(doors: Doors, progress: Progress, approve: Approver) -> Report:
+    """Takes in what live keys are pending, runs the drills that are due and has signed what people must attest, if
+    somebody signs at once; then asks every question of preflight."""
+    for mark in rotation.take_in_pending(doors, "live", current_history(doors)):
+        progress.note(f"live key {mark} taken in and tested")
     report = preflight(doors)
-    names = drills.due(report.sight)
-    if not names:
+    names, statements = drills.due(report.sight), attestation.due(report.sight, ("preflight",))
+    signed = [name for name in statements if attestation.attest_at_once(doors, name, approve)]
+    if signed:
+        progress.note(f"attested: {', '.join(signed)}")
+    if not names and not signed:
         return report
     drills.run_drills(doors, progress, names)
     return preflight(doors)

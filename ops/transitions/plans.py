@@ -19,7 +19,8 @@ from ops.model.canonical import digest
 from ops.model.history import History
 from ops.model.mode import Switch
 from ops.model.plan import Plan
-from ops.model.profile import Slot
+from ops.model.profile import Profile, Slot
+from ops.secrets import Credentials
 from ops.transitions.preflight import Report
 
 
@@ -28,7 +29,6 @@ def make_plan(doors: Doors, verb: str, stage_to: str, report: Report) -> Plan:
     sight, profile = report.sight, doors.profile
     slot: Slot = "live" if stage_to.startswith("live") else "paper"
     size = profile.stage(stage_to).size_pct if slot == "live" else 100
-    account = profile.venue.slot(slot)
     seq, head = doors.ledger.head()
     now = doors.clock()
     plan = Plan(
@@ -38,14 +38,12 @@ def make_plan(doors: Doors, verb: str, stage_to: str, report: Report) -> Plan:
         requester=doors.requester,
         stage_from=sight.history.stage,
         stage_to=stage_to,
-        account=account.account,
-        endpoint=account.endpoint,
-        key_fingerprint=doors.credentials(slot).fingerprint(doors.secrets.salt()),
+        accounts=account_texts(doors, slot),
         size_pct=size,
         changes=_changes(doors, sight, slot, size),
         limits=_limits(doors),
         hosts=_env_digests(sight),
-        services=tuple(f"{profile.service.name} on {host}" for host in sorted(profile.hosts)),
+        services=tuple(f"{name} on {host}" for host in sorted(profile.hosts) for name in _services(profile)),
         inputs=input_digests(doors, sight),
         findings=report.counts,
         findings_digest=report.digest,
@@ -70,21 +68,45 @@ def _halt_reasons(sight: Sight) -> set[str]:
     return {switch_reason(look, sight.profile) for look in tripped} - {""}
 
 
+def _services(profile: Profile) -> tuple[str, ...]:
+    return (profile.service.name, *profile.service.also)
+
+
+def account_texts(doors: Doors, slot: Slot) -> dict[str, str]:
+    """Venue -> account, address and the fingerprints of the bots' keys. Raises InputError for a key that is missing."""
+    salt, found = doors.secrets.salt(), {}
+    for venue, setting in doors.profile.venues.items():
+        names = doors.profile.bot_keys(venue, slot).values()
+        marks = dict.fromkeys(doors.secrets.credentials(name).fingerprint(salt) for name in names)
+        account = setting.slot(slot)
+        found[venue] = f"{account.account} at {account.endpoint}, key {', '.join(marks) or 'none'}"
+    return found
+
+
 def _changes(doors: Doors, sight: Sight, slot: Slot, size: int) -> dict[str, tuple[str, str]]:
-    """What differs after the transition, by variable; secrets by fingerprint."""
-    profile, first = doors.profile, next(iter(sight.replies.values()))
-    env = first.look.get("env") or {}
-    now, prints = env.get("variables") or {}, env.get("fingerprints") or {}
-    after = {name: getattr(two, slot) for name, two in profile.mode.variables.items()}
-    after[profile.venue.variables.endpoint] = profile.venue.slot(slot).endpoint
-    after[profile.size.variable] = f"{size / 100:.2f}"
-    credentials, salt = doors.credentials(slot), doors.secrets.salt()
-    changes = {name: (str(now.get(name)), value) for name, value in after.items() if now.get(name) != value}
-    pairs = zip(
-        profile.secret_variables(), (credentials.fingerprint(salt), credentials.secret_fingerprint(salt)), strict=True
-    )
-    changes |= {name: (f"key {prints.get(name)}", f"key {value}") for name, value in pairs if prints.get(name) != value}
+    """What differs after the transition, by variable; secrets by fingerprint. Where hosts differ, each is named."""
+    planned, common = doors.bot_credentials(slot), doors.fleet.plain_values(slot, size)
+    changes: dict[str, tuple[str, str]] = {}
+    for host, reply in sight.replies.items():
+        env = reply.look.get("env") or {}
+        now, prints = env.get("variables") or {}, env.get("fingerprints") or {}
+        mine = {name: (str(now.get(name)), value) for name, value in common.items() if now.get(name) != value}
+        keys = _key_marks(doors, planned[host])
+        mine |= {name: (f"key {prints.get(name)}", f"key {mark}") for name, mark in keys.items()
+                 if prints.get(name) != mark}  # fmt: skip
+        for name, pair in mine.items():
+            changes[name if changes.get(name, pair) == pair else f"{name} on {host}"] = pair
     return changes
+
+
+def _key_marks(doors: Doors, credentials: Mapping[str, Credentials]) -> dict[str, str]:
+    """Secret variable -> the fingerprint of what it will hold."""
+    salt, venues = doors.secrets.salt(), doors.profile.venues
+    return {
+        variable: held.fingerprint(salt, part)
+        for venue, held in credentials.items()
+        for variable, part in venues[venue].variables.secrets.items()
+    }
 
 
 def _limits(doors: Doors) -> dict[str, str]:
@@ -119,8 +141,7 @@ def stale_reasons(doors: Doors, plan: Plan, report: Report, history: History) ->
     reasons += _differences("input", plan.inputs, input_digests(doors, sight))
     reasons += _differences("env file on", plan.hosts, _env_digests(sight))
     slot: Slot = "live" if plan.stage_to.startswith("live") else "paper"
-    if doors.credentials(slot).fingerprint(doors.secrets.salt()) != plan.key_fingerprint:
-        reasons.append("the key is another one")
+    reasons += ["the account or the key is another one"] if account_texts(doors, slot) != plan.accounts else []
     if doors.ledger.hash_at(plan.ledger_seq) != plan.ledger_hash:
         reasons.append("the ledger is not the one that the plan was made on")
     ended = [t for t in history.transitions.values() if t.closed_at > plan.as_dict()["made_at"]]

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from ops.checks.registry import ask
 from ops.checks.sight import Sight, take_sight
+from ops.errors import DoorError
 from ops.hosts.reply import switch_reason
 from ops.hosts.testinfra import verify_hosts as run_testinfra
 from ops.ledger.store import LedgerUnavailable
@@ -56,19 +57,19 @@ def mode(run: Run) -> Ended:
 
 
 def _key_loaded(run: Run, sight: Sight) -> Finding:
-    """The process itself holds the planned key: a restart that did not read the file anew is seen here."""
-    credentials, salt = run.doors.credentials(run.slot_to), run.doors.secrets.salt()
-    expected = {"key": credentials.fingerprint(salt), "secret": credentials.secret_fingerprint(salt)}
-    names = dict(zip(run.doors.profile.secret_variables(), expected.values(), strict=True))
+    """The process itself holds the planned keys: a restart that did not read the file anew is seen here."""
+    salt, venues = run.doors.secrets.salt(), run.doors.profile.venues
+    planned = run.doors.bot_credentials(run.slot_to)
     wrong = []
-    for name, reply in sight.replies.items():
+    for host, reply in sight.replies.items():
         loaded = (reply.look.get("loaded") or {}).get("fingerprints") or {}
         wrong += [
-            f"{name}: the process holds {loaded.get(v) or 'no key'} in {v}"
-            for v, fp in names.items()
-            if loaded.get(v) != fp
+            f"{host}: the process holds {loaded.get(variable) or 'no key'} in {variable}"
+            for venue, credentials in planned[host].items()
+            for variable, part in venues[venue].variables.secrets.items()
+            if loaded.get(variable) != credentials.fingerprint(salt, part)
         ]
-    return sight.finding("key_loaded", not wrong, "; ".join(wrong) or "the planned key is loaded")
+    return sight.finding("key_loaded", not wrong, "; ".join(wrong) or "the planned keys are loaded")
 
 
 def _not_tripped_anew(run: Run, sight: Sight) -> Finding:
@@ -82,7 +83,7 @@ def _not_tripped_anew(run: Run, sight: Sight) -> Finding:
 def account(run: Run) -> Ended:
     """The venue's own answer shows the pinned account for the key in force."""
     sight = _sight_without_hosts(run)
-    return _ended([ask("venue.auth", sight, {"env": run.slot_to})])
+    return _ended([ask("venue.auth", sight, {"env": run.slot_to, "bot_keys": False})])
 
 
 def _sight_without_hosts(run: Run) -> Sight:
@@ -92,30 +93,40 @@ def _sight_without_hosts(run: Run) -> Sight:
 
 def hosts(run: Run) -> Ended:
     """testinfra, on every host."""
-    verdict = run_testinfra(run.doors.fleet, run.doors.credentials(run.slot_to), run.slot_to)
+    verdict = run_testinfra(run.doors.fleet, run.doors.bot_credentials(run.slot_to), run.slot_to)
     return Ended(f"{verdict.passed} assertions on {verdict.hosts} hosts", verdict.problems)
 
 
 def health(run: Run) -> Ended:
     """The bots' loops turn in the new mode, and people can see them."""
     sight = _sight(run, playbook="health_audit.yml")
-    findings = [
-        ask("host_health", sight, {}),
-        ask("prom_target", sight, {}),
-        ask("dashboard", sight, {"max_staleness_s": 60}),
-    ]
+    findings = [ask("host_health", sight, {})]
+    if any(host.api for host in sight.profile.hosts.values()):  # a bot without an API has nothing to be scraped
+        findings += [ask("prom_target", sight, {}), ask("dashboard", sight, {"max_staleness_s": 60})]
     return _ended(findings)
 
 
 def reconcile(run: Run) -> Ended:
-    """Against the snapshot: the same positions, nothing open, while the bot was halted."""
-    before = run.done["snapshot"].get(run.slot_to) or {}
-    reader = run.doors.reader(run.slot_to)
-    now = {p.symbol: str(p.qty) for p in reader.positions()}
-    open_orders = reader.open_orders()
-    problems = [] if now == before.get("positions") else [f"positions were {before.get('positions')}, are {now}"]
-    problems += [f"open order {order.client_id} that nobody placed here" for order in open_orders]
-    return Ended(f"{len(now)} positions as before, nothing open", tuple(problems))
+    """Against the snapshot: at every venue the same positions, nothing open, while the bot was halted."""
+    seen = run.doors.each_venue(lambda venue: _unlike_before(run, venue))
+    problems = tuple(text for found, _ in seen.values() for text in found)
+    return Ended(f"{sum(count for _, count in seen.values())} positions as before, nothing open", problems)
+
+
+def _unlike_before(run: Run, venue: str) -> tuple[list[str], int]:
+    """(What differs at one venue, how many positions it shows)."""
+    before = (run.done["snapshot"].get(run.slot_to) or {}).get(venue) or {}
+    name = run.doors.account_name(venue, run.slot_to)
+    try:
+        reader = run.doors.reader(venue, run.slot_to)
+        now, left = {p.symbol: str(p.qty) for p in reader.positions()}, reader.open_orders()
+    except DoorError as error:
+        return [f"{name}: UNKNOWN: {error}"], 0
+    problems = (
+        [] if now == before.get("positions") else [f"{name}: positions were {before.get('positions')}, are {now}"]
+    )
+    called = (run.doors.order_name(venue, order) for order in left)
+    return problems + [f"{name}: open order {order} that nobody placed here" for order in called], len(now)
 
 
 def sign_off(run: Run, plan: Plan, proven_at: str) -> Ended:
@@ -136,6 +147,6 @@ def paper(run: Run) -> Ended:
         ask("mode_consistency", sight, {"expect": "paper"}),
         ask("killswitch.state", sight, {"expect": str(Switch.TRIPPED)}),
         _key_loaded(run, sight),
-        ask("venue.auth", sight, {"env": "paper"}),
+        ask("venue.auth", sight, {"env": "paper", "bot_keys": False}),
     ]
     return _ended(findings, f"paper and tripped on {len(sight.replies)} hosts")

@@ -10,7 +10,7 @@ from datetime import timedelta
 from ops.checks.control import fleet_mode, fleet_switch
 from ops.checks.sight import Sight, take_sight
 from ops.doors import Doors
-from ops.errors import DoorError, HostError, LockHeld, ResidueLeft
+from ops.errors import DoorError, HostError, InputError, LockHeld, ResidueLeft
 from ops.hosts.fleet import Replies
 from ops.hosts.reply import Reply
 from ops.ledger.store import LedgerUnavailable
@@ -40,7 +40,7 @@ def rollback(doors: Doors, progress: Progress, how: Descent) -> Lowered:
         history = _history(doors)
         sight = take_sight(doors, history, _looked(doors), timedelta(hours=1))
         was = _described(history, sight)
-        if _down_already(history, sight) and not (how.flatten and sight.positions("live")):
+        if _down_already(history, sight) and not (how.flatten and _held_live(sight)):
             return Lowered(was, nothing_to_do=True)
         progress.note(f"rolling back {doors.profile.system}: {was}")
         history.epoch = max(history.epoch, fence_seen(sight.replies))
@@ -102,9 +102,17 @@ def _down_already(history: History, sight: Sight) -> bool:
     if (fleet_mode(sight), fleet_switch(sight)) != (Mode.PAPER, Switch.TRIPPED):
         return False
     try:
-        return not sight.open_orders("paper")
+        return not any(sight.open_orders(venue, "paper") for venue in sight.profile.venues)
     except DoorError:
         return False
+
+
+def _held_live(sight: Sight) -> bool:
+    """Whether anything may be held on a live account: what a venue does not say is not nothing."""
+    try:
+        return any(sight.positions(venue, "live") for venue in sight.profile.venues)
+    except (DoorError, InputError):
+        return True
 
 
 def _described(history: History, sight: Sight) -> str:

@@ -1,75 +1,89 @@
-"""Key rotation: pending -> tested -> deployed -> current -> previous. Fingerprints in the ledger, values never."""
+"""Key rotation: pending -> tested -> deployed -> current -> previous. Fingerprints in the ledger, values never.
+
+A system has one key per venue and host, or one per venue for all hosts: each that is pending is rotated, all together.
+"""
 
 from __future__ import annotations
 
 from ops.doors import Doors
 from ops.errors import Refused, ResidueLeft, VenueError, Waiting
 from ops.model.history import History
-from ops.model.profile import Slot
+from ops.model.profile import Kind, Slot
 from ops.secrets import Credentials
 from ops.transitions.approval import Approver, approved, begin, fence_seen
 from ops.transitions.conduct import ascend
 from ops.transitions.lock import locked
 from ops.transitions.preflight import Report, current_history, look
 from ops.transitions.progress import Progress
-from ops.venues.registry import open_venue
 
-HUMAN_STEP = {
-    "alpaca": (
-        "Alpaca has no API for keys. In Alpaca's dashboard, on the {slot} account {account}, press Regenerate under "
-        "API keys (the old key dies at once, so invoke kill first if the bots use it), then put the new pair into "
-        "{path} (mode 0600) as two lines, KEY=... and SECRET=..., and run the same command again"
-    ),
+# Where a person makes a new key. Kalshi and Polymarket could do it by API (venues 4.7, 5.2): that comes with the watch.
+MADE_AT: dict[Kind, str] = {
+    "alpaca": "Alpaca has no API for keys. In Alpaca's dashboard, on the {slot} account {account}, press Regenerate "
+    "under API keys (the old key dies at once, so invoke kill first if the bots use it)",
+    "kraken": "Kraken makes keys on its site only. In its API settings, on account {account}, make a {slot} key that "
+    "may query and trade and not withdraw, and delete the old one when this is done",
+    "kalshi": "On Kalshi's site, on the {slot} account {account}, make a key with the scopes read and write::trade",
+    "polymarket": "With the wallet of account {account}, make new {slot} API credentials",
 }
 
 
-def take_in(doors: Doors, slot: Slot, history: History) -> str:
-    """Tests the pending pair and makes it the stored current one; returns its fingerprint.
+def keys_of(doors: Doors, slot: Slot) -> list[tuple[str, str]]:
+    """(venue, name of the credentials), each name once."""
+    names = {n: venue for venue in doors.profile.venues for n in doors.profile.bot_keys(venue, slot).values()}
+    return [(venue, name) for name, venue in names.items()]
 
-    Raises Waiting if no pair was handed in, Refused if the pair must not be used; then nothing has changed.
+
+def take_in_pending(doors: Doors, slot: Slot, history: History) -> list[str]:
+    """Tests every pending key, and only when all are fit makes them the stored current ones; returns fingerprints.
+
+    Raises Refused if one of them must not be used; then none has changed.
     """
-    name = doors.profile.venue.slot(slot).credentials
-    if not doors.secrets.has(name, "pending"):
-        raise Waiting(human_step(doors, slot))
-    pending = doors.credentials(slot, "pending")
-    mark = pending.fingerprint(doors.secrets.salt())
-    record(doors, slot, mark, "pending")
-    _refuse_unfit(doors, slot, pending, mark, history)
-    record(doors, slot, mark, "tested")
-    former = doors.credentials(slot).fingerprint(doors.secrets.salt()) if doors.secrets.has(name) else ""
-    doors.secrets.promote(name)
-    doors._venues.clear()
-    if former:
-        record(doors, slot, former, "previous")
-    return mark
+    salt = doors.secrets.salt()
+    waiting = [(v, n, doors.secrets.credentials(n, "pending")) for v, n in keys_of(doors, slot)
+               if doors.secrets.has(n, "pending")]  # fmt: skip
+    for venue, _, pending in waiting:
+        record(doors, slot, pending.fingerprint(salt), "pending")
+        _refuse_unfit(doors, venue, slot, pending, history)
+    for _, name, pending in waiting:
+        record(doors, slot, pending.fingerprint(salt), "tested")
+        former = doors.secrets.credentials(name).fingerprint(salt) if doors.secrets.has(name) else ""
+        doors.secrets.promote(name)
+        if former:
+            record(doors, slot, former, "previous")
+    doors.forget_keys()
+    return [pending.fingerprint(salt) for _, _, pending in waiting]
 
 
-def human_step(doors: Doors, slot: Slot) -> str:
+def human_step(doors: Doors, venue: str, slot: Slot, name: str) -> str:
     """What a person must do at the venue, in one sentence."""
-    account = doors.profile.venue.slot(slot)
-    path = doors.secrets.path(account.credentials, "pending")
-    return HUMAN_STEP[doors.profile.venue.kind].format(slot=slot, account=account.account, path=path)
+    setting = doors.profile.venues[venue]
+    how = MADE_AT.get(setting.kind, "make a new key").format(slot=slot, account=setting.slot(slot).account)
+    path = doors.secrets.path(name, "pending")
+    return (
+        f"{how}, then put the new pair into {path} (mode 0600) as two lines, KEY=... and SECRET=... (and what else the "
+        "present one holds), and run the same command again"
+    )
 
 
-def _refuse_unfit(doors: Doors, slot: Slot, pending: Credentials, mark: str, history: History) -> None:
+def _refuse_unfit(doors: Doors, venue: str, slot: Slot, pending: Credentials, history: History) -> None:
     """Authenticates, right environment, pinned account, may trade, differs from all other keys."""
-    venue = doors.profile.venue
-    former = {row["fingerprint"] for row in history.keys if row["state"] in ("current", "previous", "revoked")}
-    if mark in former:
-        raise Refused("the pending key was in use before", remedy=human_step(doors, slot))
+    salt, step = doors.secrets.salt(), human_step(doors, venue, slot, pending.name)
+    mark, pinned = pending.fingerprint(salt), doors.profile.venues[venue].slot(slot).account
+    if mark in {row["fingerprint"] for row in history.keys if row["state"] in ("current", "previous", "revoked")}:
+        raise Refused("the pending key was in use before", remedy=step)
     other: Slot = "paper" if slot == "live" else "live"
-    other_name = venue.slot(other).credentials
-    if doors.secrets.has(other_name) and doors.credentials(other).fingerprint(doors.secrets.salt()) == mark:
-        raise Refused(f"the pending {slot} key is the {other} key", remedy=human_step(doors, slot))
+    others = [name for _, name in keys_of(doors, other) if doors.secrets.has(name)]
+    if mark in {doors.secrets.credentials(name).fingerprint(salt) for name in others}:
+        raise Refused(f"the pending {slot} key is the {other} key", remedy=step)
     try:
-        account = open_venue(venue, venue.slot(slot), pending).account()
+        account = doors.bot_reader(venue, slot, pending).account()
     except VenueError as error:
         raise Refused(
             f"the pending {slot} key does not open the {slot} account: {error}",
-            remedy="is it the other environment's key? " + human_step(doors, slot),
+            remedy="is it the other environment's key? " + step,
         ) from None
-    if account.number != venue.slot(slot).account or account.paper != (slot == "paper"):
-        raise Refused(f"the pending key opens account {account.number}, not {venue.slot(slot).account}")
+    if account.number != pinned or account.paper not in (None, slot == "paper"):
+        raise Refused(f"the pending key opens account {account.number}, not {pinned}")
     if account.blocked:
         raise Refused(f"account {account.number} is blocked: the key cannot trade")
 
@@ -81,60 +95,69 @@ def record(doors: Doors, slot: Slot, mark: str, state: str) -> None:
     )
 
 
-def record_in_force(doors: Doors, slot: Slot) -> str:
-    """The stored key of a slot now runs on every host: recorded once per key; returns its fingerprint."""
-    mark = doors.credentials(slot).fingerprint(doors.secrets.salt())
-    states = [row["state"] for row in current_history(doors).keys if row["fingerprint"] == mark]
-    if "current" not in states:
-        record(doors, slot, mark, "deployed")
-        record(doors, slot, mark, "current")
-    return mark
+def record_in_force(doors: Doors, slot: Slot) -> list[str]:
+    """The stored keys of a slot now run on every host: recorded once per key; returns their fingerprints."""
+    salt, history = doors.secrets.salt(), current_history(doors)
+    marks = [doors.secrets.credentials(name).fingerprint(salt) for _, name in keys_of(doors, slot)]
+    for mark in marks:
+        if "current" not in [row["state"] for row in history.keys if row["fingerprint"] == mark]:
+            record(doors, slot, mark, "deployed")
+            record(doors, slot, mark, "current")
+    return marks
 
 
-def prove_dead(doors: Doors, slot: Slot) -> str:
-    """Whether the venue still takes the previous key: '' if it is dead, else what is left to do."""
-    name = doors.profile.venue.slot(slot).credentials
-    if not doors.secrets.has(name, "previous"):
-        return ""
-    previous = doors.credentials(slot, "previous")
+def prove_dead(doors: Doors, slot: Slot) -> list[str]:
+    """What is left to do about former keys that the venues may still take; empty if every one is dead."""
+    return [
+        left
+        for venue, name in keys_of(doors, slot)
+        if doors.secrets.has(name, "previous") and (left := _still_alive(doors, venue, slot, name))
+    ]
+
+
+def _still_alive(doors: Doors, venue: str, slot: Slot, name: str) -> str:
+    previous = doors.secrets.credentials(name, "previous")
+    called = f"the former {doors.account_name(venue, slot)} key"
     try:
-        open_venue(doors.profile.venue, doors.profile.venue.slot(slot), previous).account()
+        doors.bot_reader(venue, slot, previous).account()
     except VenueError as error:
         if error.status in (401, 403):
             record(doors, slot, previous.fingerprint(doors.secrets.salt()), "revoked")
             return ""
-        return f"whether the former {slot} key is dead is UNKNOWN: {error}"
-    return f"the former {slot} key still works: revoke it in the venue's dashboard"
+        return f"whether {called} is dead is UNKNOWN: {error}"
+    return f"{called} still works: revoke it in the venue's dashboard"
 
 
 def rotate_keys(doors: Doors, progress: Progress, approve: Approver, slot: Slot) -> str:
-    """Puts a new key in force. If the slot is the one the bots use: halted, in one rename, proven in the process."""
+    """Puts new keys in force. If the slot is the one the bots use: halted, in one rename, proven in the process."""
     with locked(doors, "rotate-keys"):
         history, _ = begin(doors, progress, "rotate-keys", "")
         in_force: Slot = "live" if history.live else "paper"
-        mark = take_in(doors, slot, history) if _to_take_in(doors, slot, in_force) else ""
+        taken = take_in_pending(doors, slot, history) or _taken_before(doors, slot, in_force)
+        called = f"the new {slot} key {', '.join(taken)}"
         if slot != in_force:
-            return f"the new {slot} key {mark} is tested and stored; it goes to the hosts with the next go-live"
+            return f"{called} is tested and stored; it goes to the hosts with the next go-live"
         report = Report(look(doors), ())
         plan = approved(doors, progress, "rotate-keys", history.stage, report, approve)
         ascend(doors, progress, "rotate-keys", history.stage, plan, fence_seen(report.sight.replies))
-        mark = record_in_force(doors, slot)
+        record_in_force(doors, slot)
         left = prove_dead(doors, slot)
         if left:
-            raise ResidueLeft(
-                f"the new {slot} key {mark} is in force, the former one is not proven dead", residue=(left,)
-            )
-        return f"the new {slot} key {mark} is in force on every host and the former one is dead; the bots are tripped"
+            raise ResidueLeft(f"{called} is in force, the former one is not proven dead", residue=tuple(left))
+        return f"{called} is in force on every host and the former one is dead; the bots are tripped"
 
 
-def _to_take_in(doors: Doors, slot: Slot, in_force: Slot) -> bool:
-    """Raises Waiting if there is neither a pending pair nor one that was taken in and not yet deployed."""
-    name = doors.profile.venue.slot(slot).credentials
-    if doors.secrets.has(name, "pending"):
-        return True
-    history = current_history(doors)
-    mark = doors.credentials(slot).fingerprint(doors.secrets.salt())
-    states = [row["state"] for row in history.keys if row["fingerprint"] == mark]
-    if slot == in_force and states and states[-1] == "tested":
-        return False
-    raise Waiting(human_step(doors, slot))
+def _taken_before(doors: Doors, slot: Slot, in_force: Slot) -> list[str]:
+    """The keys that were taken in and are not yet deployed. Raises Waiting if there are none."""
+    keys = keys_of(doors, slot)
+    if not keys:
+        raise Waiting(f"no venue of {doors.profile.system} knows keys: there is nothing to rotate")
+    history, salt, found = current_history(doors), doors.secrets.salt(), []
+    for _, name in keys:
+        mark = doors.secrets.credentials(name).fingerprint(salt) if doors.secrets.has(name) else ""
+        states = [row["state"] for row in history.keys if row["fingerprint"] == mark]
+        found += [mark] if slot == in_force and states and states[-1] == "tested" else []
+    if not found:
+        venue, name = keys[0]
+        raise Waiting(human_step(doors, venue, slot, name))
+    return found

@@ -31,7 +31,7 @@ def stand(doors: Doors) -> dict[str, Any]:
         "mode": str(fleet_mode(sight)),
         "switch": str(fleet_switch(sight)),
         "hosts": {host: _host(sight, reply) for host, reply in sight.replies.items()},
-        "accounts": {slot: _account(sight, slot) for slot in get_args(Slot)},
+        "accounts": {doors.account_name(v, s): _account(sight, v, s) for v, s in doors.accounts(*get_args(Slot))},
         "interrupted": [f"{t.verb} {t.id}" for t in history.interrupted],
         "residue": list(history.residue),
         "disagreements": disagreements,
@@ -64,16 +64,16 @@ def _host(sight: Sight, reply: Reply) -> dict[str, str]:
     }
 
 
-def _account(sight: Sight, slot: Slot) -> str:
+def _account(sight: Sight, venue: str, slot: Slot) -> str:
     try:
-        account, orders = sight.account(slot), sight.open_orders(slot)
-        held = ", ".join(f"{p.symbol} {p.qty}" for p in sight.positions(slot)) or "flat"
+        account, orders = sight.account(venue, slot), sight.open_orders(venue, slot)
+        held = ", ".join(f"{p.symbol} {p.qty}" for p in sight.positions(venue, slot)) or "flat"
     except DoorError as error:
         return f"UNKNOWN: {error}"
     except InputError:
         return "no key yet"
     halt = ", halted at the venue" if account.suspended else ""
-    return f"account {account.number}, {account.equity_usd} USD, {len(orders)} open orders, {held}{halt}"
+    return f"account {account.number}, {account.equity_usd:.2f} USD, {len(orders)} open orders, {held}{halt}"
 
 
 def _disagreements(doors: Doors, sight: Sight, history: History) -> list[str]:
@@ -87,21 +87,28 @@ def _disagreements(doors: Doors, sight: Sight, history: History) -> list[str]:
         found.append(f"the ledger says {history.stage}, the hosts show mode {mode}")
     if fleet_switch(sight) is Switch.UNKNOWN:
         found.append("the switch is unknown or not the same on every host")
-    found += _unsafe(sight, history)
+    found += _unsafe(doors, sight, history)
     found += [f"{h}: its own deadline is running" for h, r in sight.replies.items() if r.look.get("deadline")]
     return found
 
 
-def _unsafe(sight: Sight, history: History) -> list[str]:
+def _open_orders(sight: Sight, venue: str) -> int:
+    """How many are open on the account in force; none where that is unknown, which is told for itself."""
+    try:
+        return len(sight.open_orders(venue, sight.slot))
+    except (DoorError, InputError):
+        return 0
+
+
+def _unsafe(doors: Doors, sight: Sight, history: History) -> list[str]:
     """A venue that does not answer, orders while nobody may trade, a loop that stands still, a kill left unproven."""
     found = []
-    slots: tuple[Slot, ...] = get_args(Slot)
-    for slot in slots:
-        told = _account(sight, slot)
-        found += [f"{slot} account {told}"] if told.startswith("UNKNOWN") else []
-    if fleet_switch(sight) is Switch.TRIPPED and not any(s.startswith(f"{sight.slot} account") for s in found):
-        orders = sight.open_orders(sight.slot)
-        found += [f"{len(orders)} orders are open while every bot is tripped"] if orders else []
+    for venue, slot in doors.accounts(*get_args(Slot)):
+        told = _account(sight, venue, slot)
+        found += [f"{doors.account_name(venue, slot)} account {told}"] if told.startswith("UNKNOWN") else []
+    if fleet_switch(sight) is Switch.TRIPPED:
+        left = sum(_open_orders(sight, venue) for venue in sight.profile.venues)
+        found += [f"{left} orders are open while every bot is tripped"] if left else []
     limit = sight.profile.health.loop_age_max_seconds
     for host, reply in sight.replies.items():
         age = loop_age_seconds(reply.look, sight.profile)

@@ -6,13 +6,13 @@ taken away here. Its `APIError` parses the body on access and fails on HTML, so 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import partial
-from threading import Thread
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import requests
 from alpaca.common.exceptions import APIError
@@ -20,26 +20,50 @@ from alpaca.trading.client import TradingClient
 
 from ops.errors import VenueError
 from ops.model.canonical import utc_text, utc_time
-from ops.secrets import Credentials
-from ops.venues.protocol import CLOSED, AccountView, FillView, OrderView, PositionView
+from ops.venues.deadline import within
+from ops.venues.protocol import (
+    AccountView,
+    FillView,
+    Keys,
+    KeyView,
+    OrderView,
+    OrderWish,
+    PositionView,
+    StatusView,
+    Window,
+)
 
 Answer = TypeVar("Answer")
 CONNECT_MAX_SECONDS, READ_MAX_SECONDS = 3.05, 8.0
 ANSWER_MAX_SECONDS = 10.0  # the whole exchange: a read's own limit starts anew with every byte
 ORDERS_PER_PAGE, FILLS_PER_PAGE = 500, 100
 OVERLAP = timedelta(microseconds=1)
+# Statuses in which an order can no longer trade (alpaca-py trading/enums.py, OrderStatus).
+CLOSED = frozenset({"filled", "canceled", "expired", "replaced", "rejected"})
+PROTECTIVE = ("stop", "stop_limit", "trailing_stop")
+NEW_YORK = ZoneInfo("America/New_York")  # the calendar's times are local ones (venues 2.3)
 
 
 class Alpaca:
-    """One Alpaca account at one endpoint. Satisfies VenueReader and VenueActor."""
+    """One Alpaca account at one endpoint. Satisfies VenueReader and VenueActor.
 
-    def __init__(self, endpoint: str, credentials: Credentials) -> None:
-        key, secret = credentials.values()
+    Alpaca has one key per account and no scopes: all three purposes are that one.
+    """
+
+    latches = True
+    timed = False
+
+    def __init__(self, endpoint: str, account: str, keys: Keys, timeout_seconds: float = ANSWER_MAX_SECONDS) -> None:
+        self._seconds = timeout_seconds
+        if keys.bot is None:
+            raise VenueError(f"Alpaca cannot be asked about account {account} without a key")
+        key, secret = keys.bot.values()
         self._client = TradingClient(key, secret, raw_data=True, url_override=endpoint)
         self._client._retry = 0
         session = self._client._session
         session.trust_env = False  # no proxy of the operator's shell may see credentials
-        session.request = partial(session.request, timeout=(CONNECT_MAX_SECONDS, READ_MAX_SECONDS))  # type: ignore[method-assign]
+        limits = (min(CONNECT_MAX_SECONDS, timeout_seconds), min(READ_MAX_SECONDS, timeout_seconds))
+        session.request = partial(session.request, timeout=limits)  # type: ignore[method-assign]
 
     def account(self) -> AccountView:
         """Paper accounts have numbers that begin with PA; live ones are digits (venues: third-party evidence)."""
@@ -56,6 +80,22 @@ class Alpaca:
             )
         )
 
+    def key(self) -> KeyView:
+        """A key has no scopes: it trades if the account may, and the Trading API cannot withdraw (venues 0.1)."""
+        return KeyView(permissions=None, may_trade=not self.account().blocked, may_withdraw=False)
+
+    def status(self) -> StatusView:
+        """By the venue's clock: the regular session is open or closed."""
+        row = self._asked(lambda: self._client.get("/clock"), dict)
+        return _typed(lambda: StatusView("open" if _flag(row["is_open"]) else "closed", f"is_open {row['is_open']}"))
+
+    def windows(self, begins: datetime, ends: datetime) -> Sequence[Window]:
+        """One session per trading day of the venue's calendar, half days included."""
+        first, last = (at.astimezone(NEW_YORK).date().isoformat() for at in (begins, ends))
+        rows = self._asked(lambda: self._client.get("/calendar", {"start": first, "end": last}), list)
+        found = [_typed(partial(_session, row)) for row in rows]
+        return [window for window in found if window.ends > begins and window.begins < ends]
+
     def open_orders(self, newest_first: bool = True) -> Sequence[OrderView]:
         """All pages; an order is open until it is in a final state.
 
@@ -69,7 +109,7 @@ class Alpaca:
             fresh = [order for order in page if order.id not in found]
             found.update({order.id: order for order in fresh})
             if len(page) < ORDERS_PER_PAGE:
-                return [order for order in found.values() if order.status not in CLOSED]
+                return [order for order in found.values() if order.open]
             if not fresh:
                 raise VenueError("Alpaca's list of open orders cannot be read to its end: too many at one instant")
             edge = page[-1].submitted_at
@@ -123,6 +163,29 @@ class Alpaca:
                 return list(found.values())
             token = rows[-1]["id"]
 
+    def place(self, wish: OrderWish) -> OrderView:
+        """A day order. Looks the client id up first; the venue itself refuses a second one (422)."""
+        known = self.order_by_client_id(wish.client_id)
+        return known or self._post(
+            wish.client_id, wish.symbol, wish.side, wish.qty, type="limit", limit_price=str(wish.limit_price)
+        )
+
+    def _post(self, client_id: str, symbol: str, side: str, qty: Decimal, **more: str) -> OrderView:
+        body = {"symbol": symbol, "qty": str(qty), "side": side, "time_in_force": "day", "client_order_id": client_id}
+        row = self._asked(lambda: self._client.post("/orders", {**body, **more}), dict)
+        return _typed(partial(_order, row))
+
+    def cancel(self, order_id: str) -> None:
+        """DELETE /v2/orders/{id} answers without a body (204; 422 when it is too late), so the order itself is read."""
+        try:
+            self._asked(lambda: self._client.delete(f"/orders/{order_id}"), object)
+        except VenueError as error:
+            if error.status != 422:
+                raise
+        seen = self.order(order_id)
+        if seen.open and seen.status != "pending_cancel":
+            raise VenueError(f"Alpaca did not take the cancellation on: the order is {seen.status}")
+
     def cancel_all(self) -> int:
         """DELETE /v2/orders answers 207 with one status per order: accepted for cancellation, not cancelled."""
         return len(self._asked(lambda: self._client.delete("/orders"), list))
@@ -135,24 +198,24 @@ class Alpaca:
         if self.account().suspended != suspended:
             raise VenueError(f"suspend_trade was set to {suspended} but does not read back so")
 
+    def set_dead_man(self, seconds: int | None) -> datetime | None:
+        """Alpaca has none."""
+        raise VenueError("Alpaca has no dead-man's switch")
+
     def close_position(self, position: PositionView, client_id: str) -> None:
         """Looks the client id up first, in open and closed orders: a second call sends nothing."""
         if self.order_by_client_id(client_id) is None:
             side = "sell" if position.qty > 0 else "buy"
-            body = {
-                "symbol": position.symbol, "qty": str(abs(position.qty)), "side": side, "type": "market",
-                "time_in_force": "day", "client_order_id": client_id,
-            }  # fmt: skip
-            self._asked(lambda: self._client.post("/orders", body), dict)
+            self._post(client_id, position.symbol, side, abs(position.qty), type="market")
 
     def _asked(self, call: Callable[[], Any], shape: type[Answer]) -> Answer:
         """The one place where alpaca-py's and requests' exceptions become ours."""
         try:
-            answer = _within(ANSWER_MAX_SECONDS, call)
+            answer = within(self._seconds, call)
         except TimeoutError:
-            raise VenueError(f"Alpaca did not end its answer within {ANSWER_MAX_SECONDS:.0f} s") from None
+            raise VenueError(f"Alpaca did not end its answer within {self._seconds:g} s") from None
         except APIError as error:
-            raise VenueError(f"Alpaca refused: HTTP {error.status_code}", status=error.status_code) from None
+            raise _refusal(error.status_code, str(error)) from None
         except requests.RequestException as error:
             raise VenueError(f"Alpaca did not answer: {type(error).__name__}") from None
         except (ValueError, TypeError, AttributeError) as error:
@@ -162,25 +225,37 @@ class Alpaca:
         return answer
 
 
-def _within(seconds: float, call: Callable[[], Any]) -> Any:
-    """What `call` returns or raises. Raises TimeoutError when the time is up; the call is left to itself then."""
-    ended: Future[Any] = Future()
-
-    def work() -> None:
-        try:
-            ended.set_result(call())
-        except BaseException as error:
-            ended.set_exception(error)
-
-    Thread(target=work, daemon=True).start()
-    return ended.result(timeout=seconds)
+def _refusal(status: int | None, body: str) -> VenueError:
+    """A 404 is the venue's own only with its code (venues 2.5): a proxy's says nothing about an order."""
+    try:
+        own = status != 404 or "code" in json.loads(body)
+    except (ValueError, TypeError):
+        own = False
+    if own:
+        return VenueError(f"Alpaca refused: HTTP {status}", status=status)
+    return VenueError("Alpaca did not answer: HTTP 404 without Alpaca's own body")
 
 
 def _order(row: dict[str, Any]) -> OrderView:
     return OrderView(
         row["id"], row["client_order_id"], row["symbol"], row["side"], Decimal(row["qty"] or 0), row["status"],
-        utc_time(row["submitted_at"]),
+        utc_time(row["submitted_at"]), row["status"] not in CLOSED, row.get("type") in PROTECTIVE,
     )  # fmt: skip
+
+
+def _flag(value: object) -> bool:
+    """A boolean and nothing that merely looks like one."""
+    if not isinstance(value, bool):
+        raise TypeError(type(value).__name__)
+    return value
+
+
+def _session(row: dict[str, Any]) -> Window:
+    opens, closes = (
+        datetime.fromisoformat(f"{row['date']}T{row[name]}").replace(tzinfo=NEW_YORK).astimezone(UTC)
+        for name in ("open", "close")
+    )
+    return Window("session", opens, closes, f"{row['date']} {row['open']} to {row['close']} New York")
 
 
 def _fill(row: dict[str, Any]) -> FillView:

@@ -32,9 +32,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 MEANS_RUNNING = ("RUNNING", "STARTING")
+MEANS_DEAD = ("STOPPED", "EXITED", "FATAL", "GONE")
 ENV_KEY = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*\Z")
 ENV_VALUE = re.compile(rb"[!%*+,\-./0-9:=?@A-Z\[\]^_a-z{}]*\Z")
 ENV_MAX_BYTES = 65536
+TAIL_BYTES = 262144
+# So long a bot that reads its gate or its switch file on each loop may take to heed it.
+HEED_SECONDS = 6.0
 
 
 # What comes from a disk or a service manager that is in trouble.
@@ -230,9 +234,9 @@ class UnixTransport(xmlrpc.client.Transport):
 class Supervisord:
     """A service under supervisord. Stop and start run the whole command again, so the env file is read anew."""
 
-    def __init__(self, setting):
-        self.name = setting["name"]
-        self.rpc = xmlrpc.client.ServerProxy("http://localhost", transport=UnixTransport(setting["socket"])).supervisor
+    def __init__(self, socket_path, name):
+        self.name = name
+        self.rpc = xmlrpc.client.ServerProxy("http://localhost", transport=UnixTransport(socket_path)).supervisor
 
     def status(self):
         """{"state", "pid"}; state is `unreachable` when the manager does not answer."""
@@ -253,7 +257,7 @@ class Supervisord:
 MANAGERS = {"supervisord": Supervisord}
 
 
-# --- the bot's own API -----------------------------------------------------------------------------------------------
+# --- what the bot shows, and is told ----------------------------------------------------------------------------------
 
 
 def call(base, method, path, seconds=2.0):
@@ -270,21 +274,118 @@ def call(base, method, path, seconds=2.0):
         connection.close()
 
 
-def readout(api, path):
+def readout(host, name):
+    """What the bot shows in one place: an object, or {"error": why there is none}."""
+    place = host.api["readouts"][name]
+    if not place.get("path"):
+        return last_line(host, place, name)
     try:
-        status, document = call(api["url"], "GET", path)
+        status, document = call(host.api["url"], "GET", place["path"])
     except (OSError, ValueError) as error:
         return {"error": type(error).__name__}
     return document if status == 200 and isinstance(document, dict) else {"error": f"HTTP {status}"}
 
 
-def api_verb(api, verb, reason):
-    method, path = api[verb].replace("{reason}", urllib.parse.quote(reason, safe="")).split(" ", 1)
+def last_line(host, place, name):
+    """The named groups of the last whole line that matches, and its age; only the end of the file is read.
+
+    A line that carries its time tells of a loop: an old one, or one of a process that is gone, tells nothing.
+    """
     try:
-        status, document = call(api["url"], method, path, 5.0)
-    except (OSError, ValueError) as error:
-        return {"ok": False, "error": type(error).__name__}
-    return {"ok": status == 200, "status": status, "answer": document}
+        lines, written = tail(inside(host.root, place["file"]))
+        found = next(filter(None, map(re.compile(place["pattern"]).search, reversed(lines))), None)
+        if found is None:
+            return {"error": "no line matches"}
+        facts = found.groupdict()
+        at = facts.get("at")
+        moment = datetime.fromisoformat(at.replace("Z", "+00:00")).replace(tzinfo=timezone.utc) if at else written
+    except (OSError, ValueError, HostRefused) as error:
+        return {"error": type(error).__name__}
+    age = (now() - moment).total_seconds()
+    if at and name != "health" and not -2 <= age <= host.api["health"]["age_max"]:
+        return {"error": f"the last line is {age:.0f} s old"}
+    return {**facts, "age_s": age}
+
+
+def tail(path):
+    """(the last whole lines, when the file was written). A single line needs no line feed."""
+    with path.open("rb") as stream:
+        info = os.fstat(stream.fileno())
+        stream.seek(max(0, info.st_size - TAIL_BYTES))
+        text = stream.read(TAIL_BYTES).decode(errors="replace")
+    lines = text.split("\n")
+    if info.st_size > TAIL_BYTES:
+        lines = lines[1:]
+    whole = lines if len(lines) == 1 else lines[:-1]
+    return whole, datetime.fromtimestamp(info.st_mtime, timezone.utc)
+
+
+def inside(root, name):
+    """A path of the bot's folder; refuses one that leads out of it."""
+    path = (root / name).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise HostRefused("outside", f"{name} leads out of {root}")
+    return path
+
+
+def field_of(document, name):
+    """A field of what the bot showed; dots lead into nested objects. None if it is not there."""
+    for part in (name or "").split("."):
+        document = document.get(part) if isinstance(document, dict) else None
+    return document
+
+
+def tell(host, verb, reason):
+    """Trips or re-arms the bot in the way it has: a call of its API, a file, or nothing but the gate.
+
+    `told` is True where the bot itself has answered; otherwise its readout must show that it has heeded.
+    """
+    text = host.api.get(verb)
+    if text is None:
+        return {"ok": True, "told": False}
+    method, rest = text.split(" ", 1)
+    try:
+        if method == "WRITE":
+            name, content = rest.split(" ", 1)
+            write_durably(inside(host.root, name), content.replace("{reason}", reason).encode() + b"\n")
+            return {"ok": True, "told": False}
+        path = rest.replace("{reason}", urllib.parse.quote(reason, safe=""))
+        status, document = call(host.api["url"], method, path, 5.0)
+    except (OSError, ValueError, HostRefused) as error:
+        return {"ok": False, "told": False, "error": type(error).__name__}
+    return {"ok": status == 200, "told": True, "status": status, "answer": document}
+
+
+def switch_word(host, since=None):
+    """armed, tripped or unknown by the bot's own readout; with `since` (monotonic), only what it wrote after that."""
+    document = readout(host, "switch")
+    if since is not None and written_before(host, "switch", document, since):
+        return "unknown"
+    return word_of(host, document)
+
+
+def word_of(host, document):
+    setting = host.api["switch"]
+    return setting["words"].get(str(field_of(document, setting["field"])), "unknown")
+
+
+def written_before(host, name, document, since):
+    """Whether this is a line of a log that is older than an instant (monotonic)."""
+    dated = not host.api["readouts"][name].get("path") and document.get("at")
+    return bool(dated) and document["age_s"] > time.monotonic() - since
+
+
+def awaited(host, word, seconds, since):
+    """Whether the bot shows this word in time. One that does not run at all trades as little as a tripped one."""
+    until = time.monotonic() + seconds
+    while True:
+        if switch_word(host, since) == word:
+            return True
+        if word == "tripped" and host.process()["state"] in MEANS_DEAD:
+            return True
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
 
 
 # --- what the host shows ---------------------------------------------------------------------------------------------
@@ -302,7 +403,9 @@ class Host:
         self.fence_path = self.own / "fence.json"
         self.deadline_path = self.own / "deadline.json"
         self.revert_path = self.own / "revert.env"
-        self.service = MANAGERS[request["service"]["manager"]](request["service"])
+        service = request["service"]
+        self.service = MANAGERS[service["manager"]](service["socket"], service["name"])
+        self.also = [MANAGERS[service["manager"]](service["socket"], name) for name in service.get("also", ())]
         self.api = request["api"]
 
     def fingerprint(self, value):
@@ -324,20 +427,44 @@ class Host:
         environ = self.environ(process["pid"])
         secrets = [v[n] for v in (values, environ) for n in self.request["watch"]["secret"] if len(v.get(n) or "") >= 8]
         disk = os.statvfs(self.root)
+        api = {name: self.said(name, process) for name in self.api["readouts"]}
+        gate = read_gate(self.gate_path)
         return {
             "at": utc(now()),
             "env": {**facts, **self.shown(values), "unknown_keys": sorted(set(values) - known)},
             "loaded": self.shown(environ) if process["pid"] else None,
             "process": {**process, "listening": listening(process["pid"])},
-            "api": {name: readout(self.api, path) for name, path in self.api["readouts"].items()},
-            "gate": read_gate(self.gate_path),
+            "also": {service.name: self.beside(service) for service in self.also},
+            "api": api,
+            "gate": gate,
+            "switch": self.verdict(word_of(self, api["switch"]), gate, process["state"]),
             "fence": read_json(self.fence_path),
             "deadline": read_json(self.deadline_path),
             "release_sha256": tree_sha256(self.root / self.request["release"]),
             "disk": {"free_bytes": disk.f_bavail * disk.f_frsize, "free_inodes": disk.f_favail},
             "secret_in_argv_pids": argv_holders(secrets),
+            "secret_in_release_files": release_holders(self.root / self.request["release"], secrets),
             **({"evidence": self.evidence(secrets)} if self.request.get("evidence") else {}),
         }
+
+    def said(self, name, process):
+        """What the bot shows; a file tells nothing of a bot that does not run."""
+        written = not self.api["readouts"][name].get("path")
+        return {"error": "the bot does not run"} if written and not process["pid"] else readout(self, name)
+
+    def verdict(self, word, gate, process):
+        """armed, tripped or unknown by all that is seen: a gate speaks against armed, and stands for a bot that is
+        dead; a bot without a switch of its own is tripped by nothing but a gate."""
+        if word == "unknown" and gate and process in MEANS_DEAD:
+            return "tripped"
+        own = self.api.get("trip") is not None
+        return "unknown" if (word == "armed" and gate) or (word == "tripped" and not gate and not own) else word
+
+    def beside(self, service):
+        """A service beside the main one: its process, and what it has loaded."""
+        status = service.status()
+        loaded = self.shown(self.environ(status["pid"])) if status["pid"] else None
+        return {**status, "listening": listening(status["pid"]), "loaded": loaded}
 
     def process(self):
         status = self.service.status()
@@ -393,11 +520,11 @@ def processes_under(folder):
 
 def listening(pid):
     """The addresses on which the process listens, as `127.0.0.1:18411`; IPv6 ones as hex."""
-    try:
-        inodes = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")} if pid else set()
-    except OSError:
-        return []
-    found = []
+    found, inodes = [], set()
+    with contextlib.suppress(OSError):
+        for fd in os.listdir(f"/proc/{pid}/fd") if pid else ():
+            with contextlib.suppress(OSError):  # closed since it was listed, as a busy bot's connections are
+                inodes.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
@@ -424,12 +551,22 @@ def argv_holders(secrets):
     return found
 
 
+def code_files(folder):
+    return sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+
+
+def release_holders(folder, secrets):
+    """The files of the release in which a secret stands: one that is built in cannot be rotated."""
+    wanted = [secret.encode() for secret in secrets]
+    return [str(p.relative_to(folder)) for p in code_files(folder) if any(w in p.read_bytes() for w in wanted)]
+
+
 def tree_sha256(folder):
     """One digest over names and contents of a folder of code; None if there is no such folder."""
     if not folder.is_dir():
         return None
     total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+    for path in code_files(folder):
         total.update(f"{path.relative_to(folder)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
 
@@ -519,9 +656,9 @@ def match_fence(host):
 
 
 def trip(host, by):
-    """Gate first (it holds whatever happens next), then the bot's own switch.
+    """Gate first (it holds whatever happens next), then the bot's own switch, if it has one.
 
-    A bot that does not confirm is stopped.
+    A bot that does not confirm is stopped, and what runs beside it.
     """
     done = {}
     try:
@@ -529,10 +666,13 @@ def trip(host, by):
         done["gate"] = "set"
     except (OSError, HostRefused) as error:
         done["gate"] = f"NOT set: {error}"
-    done["api"] = api_verb(host.api, "trip", by)
-    if not done["api"]["ok"] and host.service.status()["state"] in MEANS_RUNNING:
-        host.service.stop()
-        done["service"] = host.service.status()["state"]
+    began = time.monotonic()
+    done["api"] = tell(host, "trip", by)
+    if not (done["api"]["ok"] and (done["api"]["told"] or awaited(host, "tripped", HEED_SECONDS, began))):
+        for service in (host.service, *host.also):
+            if service.status()["state"] in MEANS_RUNNING:
+                service.stop()
+                done["service"] = host.service.status()["state"]
     return done
 
 
@@ -592,15 +732,37 @@ def op_restart(host):
 
 
 def recreate(host):
-    """Stop and start, so that the process reads the env file anew; waits until its own loop has turned."""
-    host.service.stop()
+    """Stop and start, so that each process reads the env file anew; waits until the bot's own loop has turned and
+    what runs beside it is up."""
+    for service in (*reversed(host.also), host.service):
+        service.stop()
+    began = time.monotonic()
+    until = began + host.request["service"]["start_max_seconds"]
     host.service.start()
-    until = time.monotonic() + host.request["service"]["start_max_seconds"]
+    await_loop(host, began, until)
+    for service in host.also:
+        service.start()
+        while not has_loaded(host, service):
+            if time.monotonic() > until:
+                raise HostRefused("not-healthy", f"{service.name} did not come up with the env file in time")
+            time.sleep(0.05)
+    return {"service": host.service.status()["state"]}
+
+
+def has_loaded(host, service):
+    """Whether a service runs, and with every value of the env file: its starter may still be reading it."""
+    status, values = service.status(), env_file(host.env_path)[1]
+    return status["state"] == "RUNNING" and values.items() <= host.environ(status["pid"]).items()
+
+
+def await_loop(host, began, until):
     health = host.api["health"]
     while time.monotonic() < until:
-        age = readout(host.api, health["path"]).get(health["field"])
-        if isinstance(age, (int, float)) and age <= health["age_max"]:
-            return {"service": host.service.status()["state"]}
+        document = readout(host, "health")
+        age = field_of(document, health["field"])
+        young = isinstance(age, (int, float)) and age <= health["age_max"]
+        if young and not written_before(host, "health", document, began):
+            return
         time.sleep(0.05)
     raise HostRefused("not-healthy", "the bot did not come up in time")
 
@@ -613,12 +775,16 @@ def op_rearm(host):
         if read_json(host.deadline_path) is not None:
             raise HostRefused("armed-deadline", "the host's own deadline is still running")
         lift_gate(host)
-        done = api_verb(host.api, "rearm", host.request["expected_reason"])
-        if not done["ok"]:
+        began = time.monotonic()
+        done = tell(host, "rearm", host.request["expected_reason"])
+        if not (done["ok"] and (done["told"] or awaited(host, "armed", HEED_SECONDS, began))):
             write_durably(host.gate_path, json.dumps({"by": host.request["by"], "at": utc(now())}).encode())
-            why = readout(host.api, host.api["switch"]["path"]).get(host.api["switch"]["reason"])
-            raise HostRefused("not-rearmed", f"the bot did not re-arm, it is tripped for: {why}")
+            raise HostRefused("not-rearmed", f"the bot did not re-arm, it is tripped for: {reason_shown(host)}")
         return done
+
+
+def reason_shown(host):
+    return field_of(readout(host, "switch"), host.api["switch"]["reason"])
 
 
 def refuse_foreign_gate(host, path):
@@ -656,9 +822,8 @@ def op_drill(host):
     with locked(host):
         before = switch_word(host)
         refuse_drill(host, before)
-        method, path = drill["call"].split(" ", 1)
         began = time.monotonic()
-        status, answer = call(host.api["url"], method, path, 10.0)
+        status, answer = rehearse(host, drill["call"])
         seen = before
         while drill.get("until") and time.monotonic() - began < drill["within_seconds"]:
             seen = switch_word(host)
@@ -667,9 +832,26 @@ def op_drill(host):
             time.sleep(0.05)
         took = time.monotonic() - began
         if before == "armed" and switch_word(host) == "tripped":
-            reason = readout(host.api, host.api["switch"]["path"]).get(host.api["switch"]["reason"], "")
-            api_verb(host.api, "rearm", reason)
+            tell(host, "rearm", str(reason_shown(host) or ""))
+            awaited(host, "armed", HEED_SECONDS, time.monotonic())
         return {"status": status, "answer": answer, "before": before, "seen": seen, "seconds": f"{took:.2f}"}
+
+
+def rehearse(host, wish):
+    """(status, answer) of a drill: a call of the bot's API, or `WRITE var/drill.request {JSON}`: the object, with an
+    id added, goes into that file, and the bot answers in `var/drill.answer` under the same id."""
+    method, rest = wish.split(" ", 1)
+    if method != "WRITE":
+        return call(host.api["url"], method, rest, 10.0)
+    name, text = rest.split(" ", 1)
+    request, mark, until = inside(host.root, name), f"{time.time_ns():x}", time.monotonic() + 10
+    write_durably(request, json.dumps({**json.loads(text), "id": mark}).encode())
+    while time.monotonic() < until:
+        found = read_json(request.with_suffix(".answer")) or {}
+        if found.get("id") == mark:
+            return found.get("status"), found.get("answer")
+        time.sleep(0.05)
+    raise HostRefused("no-answer", "the bot did not answer the drill in time")
 
 
 def refuse_drill(host, before):
@@ -680,11 +862,6 @@ def refuse_drill(host, before):
         raise HostRefused(
             "not-armed", f"the switch is {before}: a drill of a trigger needs an armed bot; re-arm it first"
         )
-
-
-def switch_word(host):
-    setting = host.api["switch"]
-    return setting["words"].get(str(readout(host.api, setting["path"]).get(setting["field"])), "unknown")
 
 
 OPERATIONS = {

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ops.checklist import by_hand
 from ops.checks.sight import Sight
 from ops.doors import Doors
 from ops.hosts.fleet import Fleet
@@ -19,8 +20,8 @@ from ops.model.canonical import utc_text
 from ops.model.history import History
 from ops.model.outcome import Finding
 from ops.model.profile import Slot
-from ops.secrets import Secrets
-from ops.venues.protocol import AccountView, FillView, OrderView
+from ops.secrets import Secrets, fingerprint
+from ops.venues.protocol import AccountView, FillView, KeyView, OrderView, StatusView, Window
 from tests.field import ROOT
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -30,6 +31,8 @@ KEYS: Mapping[Slot, tuple[str, str]] = {
     "live": ("AKLIVELIVE00", "live-secret-00001"),
 }
 ACCOUNTS: Mapping[Slot, str] = {"paper": "PA3SANDBOX01", "live": "912345678"}
+RIGHTS = KeyView(None, may_trade=True, may_withdraw=False)
+SESSION = Window("session", NOW + timedelta(hours=3), NOW + timedelta(hours=9), "2026-11-20 09:30 to 16:00")
 FILLED_AT = NOW - timedelta(hours=20)
 
 
@@ -37,8 +40,8 @@ def doors(folder: Path) -> Doors:
     """The shipped profile over folders of the test's own; every address in it is closed."""
     place = Place("sandbox", ROOT / "inventory" / "sandbox", folder / "state")
     profile, secrets = load_profile(place, "alpaca-bot"), Secrets(folder / "secrets")
-    for slot, pair in KEYS.items():
-        secrets.put(profile.venue.slot(slot).credentials, *pair)
+    for slot, (key, secret) in KEYS.items():
+        secrets.put(f"alpaca-{slot}", {"key": key, "secret": secret})
     secrets.store(secrets.folder / "fingerprint.salt", "salt\n")
     secrets.store(secrets.folder / "grafana-token.token", "grafana-token\n")
     document = place.path(profile.documents["emergency_contacts"].path)
@@ -52,11 +55,10 @@ def doors(folder: Path) -> Doors:
 
 def look(opened: Doors, host: str, slot: Slot) -> dict[str, Any]:
     """What a healthy host shows, with a clean week behind it."""
-    credentials, salt = opened.credentials(slot), "salt"
-    values = dict(line.split("=", 1) for line in opened.fleet.env_texts(slot, 100, credentials)[host].splitlines())
+    texts = opened.fleet.env_texts(slot, 100, opened.bot_credentials(slot))
+    values = dict(line.split("=", 1) for line in texts[host].splitlines())
     shown = {name: values.get(name) for name in opened.profile.shown_variables()}
-    prints = (credentials.fingerprint(salt), credentials.secret_fingerprint(salt))
-    fingerprints = dict(zip(opened.profile.secret_variables(), prints, strict=True))
+    fingerprints = {name: fingerprint(values[name], "salt") for name in opened.profile.secret_variables()}
     port = opened.profile.hosts[host].api.rsplit(":", 1)[1]
     return {
         "env": {
@@ -78,6 +80,7 @@ def look(opened: Doors, host: str, slot: Slot) -> dict[str, Any]:
         "release_sha256": "f" * 64,
         "disk": {"free_bytes": 50_000_000_000},
         "secret_in_argv_pids": [],
+        "secret_in_release_files": [],
         "evidence": evidence(host),
     }
 
@@ -114,7 +117,8 @@ def account(slot: Slot, **changes: Any) -> AccountView:
 
 def open_order(client_id: str, **changes: Any) -> OrderView:
     facts = {"id": f"id-{client_id}", "client_id": client_id, "symbol": "AAPL", "side": "buy", "qty": Decimal(1)}
-    return OrderView(**{**facts, "status": "new", "submitted_at": NOW - timedelta(minutes=5), **changes})
+    facts |= {"status": "new", "open": True, "submitted_at": NOW - timedelta(minutes=5)}
+    return OrderView(**{**facts, **changes})
 
 
 def history(opened: Doors, slot: Slot) -> History:
@@ -124,8 +128,9 @@ def history(opened: Doors, slot: Slot) -> History:
     for name in ("drill/replay", "drill/alert"):
         past.evidence[name] = {"outcome": "pass", "seen": "as expected", "at": at, "release": "f" * 64}
     past.evidence["attestation/pnl_report"] = {"outcome": "pass", "person": "raj", "at": utc_text(NOW)}
+    past.evidence["attestation/by-hand"] = {"person": "raj", "list": by_hand("alpaca-bot")[1], "at": utc_text(NOW)}
     past.evidence["paper_baseline"] = {"outcome": "pass", "slippage_bps": "2.500", "at": at}
-    mark = opened.credentials("live").fingerprint("salt")
+    mark = opened.credentials("alpaca", "live").fingerprint("salt")
     past.keys += [{"slot": "live", "fingerprint": mark, "state": state, "at": at} for state in ("pending", "tested")]
     return past
 
@@ -135,11 +140,19 @@ def sight(opened: Doors, slot: Slot = "paper", **asked: Any) -> Sight:
     replies = {h: Reply(h, True, True, look=look(opened, h, slot)) for h in opened.profile.hosts}
     answers: dict[str, Any] = {}
     for name in ("paper", "live"):
-        answers |= {f"account/{name}": account(name), f"orders/{name}": [], f"positions/{name}": []}  # type: ignore[arg-type]
-        answers[f"fills/{name}"] = [fill(host) for host in opened.profile.hosts]
-    answers |= {name.replace("_", "/"): value for name, value in asked.items()}
+        at = f"alpaca/{name}"
+        answers |= {f"account/{at}": account(name), f"orders/{at}": [], f"positions/{at}": []}  # type: ignore[arg-type]
+        answers |= {f"fills/{at}": [fill(host) for host in opened.profile.hosts], f"key/{at}": RIGHTS}
+        answers |= {f"status/{at}": StatusView("open", "is_open True"), f"windows/{at}": [SESSION]}
+    answers |= {place(name): value for name, value in asked.items()}
     since = NOW - timedelta(days=8)
     return Sight(opened, NOW, since, replies, history(opened, slot), answers)
+
+
+def place(name: str) -> str:
+    """`fills_paper` as the sight calls it."""
+    what, slot = name.split("_")
+    return f"{what}/alpaca/{slot}"
 
 
 def spoilt(good: Sight, host: str, path: tuple[str, ...], value: Any = None, *, gone: bool = False) -> Sight:

@@ -36,7 +36,7 @@ def test_a_limit_that_is_gone_is_missing_too(good: Sight) -> None:
 
 
 def test_the_live_key_in_the_paper_slot_is_called_by_its_name(good: Sight) -> None:
-    live = good.doors.credentials("live")
+    live = good.doors.credentials("alpaca", "live")
     crossed = spoilt(good, "host-1", ("env", "fingerprints", "ALPACA_API_KEY"), live.fingerprint("salt"))
     finding = ask("env_file", crossed, {})
     assert "ALPACA_API_KEY is the live key in the paper slot" in finding.seen
@@ -44,8 +44,8 @@ def test_the_live_key_in_the_paper_slot_is_called_by_its_name(good: Sight) -> No
 
 
 def test_the_paper_key_in_the_live_slot_is_called_by_its_name(live: Sight) -> None:
-    paper = live.doors.credentials("paper")
-    crossed = spoilt(live, "host-1", ("env", "fingerprints", "ALPACA_SECRET_KEY"), paper.secret_fingerprint("salt"))
+    paper = live.doors.credentials("alpaca", "paper")
+    crossed = spoilt(live, "host-1", ("env", "fingerprints", "ALPACA_SECRET_KEY"), paper.fingerprint("salt", "secret"))
     assert "ALPACA_SECRET_KEY is the paper key in the live slot" in ask("env_file", crossed, {}).seen
 
 

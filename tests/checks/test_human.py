@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from ops.checklist import by_hand
 from ops.checks.registry import ask
 from ops.checks.sight import Sight
-from tests.checks.sights import outcome
+from ops.model.canonical import utc_text
+from ops.model.history import History
+from tests.checks.sights import NOW, outcome
 
 PARAMS = {"id": "emergency_contacts", "max_age_d": 90}
 GOOD = "# Emergency\nReviewed: 2026-11-01\n## Who to call\nThe desk\n## In what order\nTop down\n"
@@ -83,3 +88,20 @@ def test_a_document_that_the_profile_does_not_name_fails(good: Sight) -> None:
 )
 def test_a_contact_is_there_under_its_role_and_address(good: Sight, params, wanted: str) -> None:
     assert outcome(ask("contacts", good, params)) == wanted
+
+
+HAND = {
+    "nobody": (None, "unknown"),
+    "a while ago": ({"hours": 23}, "pass"),
+    "a day ago": ({"hours": 25}, "stale"),
+    "another list": ({"hours": 1, "list": "0" * 64}, "stale"),
+}
+
+
+@pytest.mark.parametrize(("record", "wanted"), HAND.values(), ids=HAND)
+def test_what_is_seen_to_by_hand_stands_on_one_statement_of_today_over_this_very_list(good, record, wanted) -> None:
+    past = History("alpaca-bot")
+    if record is not None:
+        at, mark = utc_text(NOW - timedelta(hours=record["hours"])), record.get("list", by_hand("alpaca-bot")[1])
+        past.evidence["attestation/by-hand"] = {"person": "raj", "at": at, "list": mark}
+    assert outcome(ask("by_hand", replace(good, history=past, _asked={}), {})) == wanted

@@ -41,6 +41,8 @@ ON_HOSTS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
         "api", "api.health", "api.health.loop_age_s", "process", "process.listening", "disk", "disk.free_bytes",
         "secret_in_argv_pids",
     )),
+    "disk_free": ({"min_gb": 1}, ("disk", "disk.free_bytes")),
+    "code_scan": ({}, ("secret_in_release_files",)),
     "soak": ({"days": 7}, (
         "evidence", "evidence.loops", "evidence.loops.2026-11-16", "evidence.loops.2026-11-16.errors",
         "evidence.loops.2026-11-16.modes", "evidence.loops.2026-11-16.gap_max_s", "evidence.loops.2026-11-13.first_at",
@@ -54,19 +56,27 @@ ON_HOSTS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
 }  # fmt: skip
 # Probe -> its parameters and which answer of the venue it stands on.
 AT_THE_VENUE: Mapping[str, tuple[Mapping[str, Any], str]] = {
-    "venue.auth": ({"env": "live"}, "account/live"),
-    "venue.key_class": ({"slot": "live"}, "account/live"),
-    "venue.funded": ({"env": "live"}, "account/live"),
-    "venue.open_orders": ({}, "orders/paper"),
-    "venue.portfolio": ({"expect": "flat"}, "positions/paper"),
-    "soak": ({"days": 7}, "fills/paper"),
-    "reconcile": ({"scope": "fills"}, "fills/paper"),
-    "trade_stats": ({"metric": "pnl_vs_expected"}, "account/paper"),
+    "venue.auth": ({"env": "live"}, "account/alpaca/live"),
+    "venue.key_class": ({"slot": "live"}, "account/alpaca/live"),
+    "venue.funded": ({"env": "live"}, "account/alpaca/live"),
+    "venue.open_orders": ({}, "orders/alpaca/paper"),
+    "venue.portfolio": ({"expect": "flat"}, "positions/alpaca/paper"),
+    "venue.account": ({"env": "live", "deny_prefix": ["PA"]}, "account/alpaca/live"),
+    "venue.session_mode": ({"venue": "alpaca", "expect": "live"}, "account/alpaca/live"),
+    "venue.key_permissions": ({"env": "live"}, "key/alpaca/live"),
+    "venue.status": ({}, "status/alpaca/paper"),
+    "venue.calendar": ({"check": "session_hours"}, "windows/alpaca/paper"),
+    "venue.conditions": ({"halts": 0}, "status/alpaca/paper"),
+    "soak": ({"days": 7}, "fills/alpaca/paper"),
+    "reconcile": ({"scope": "fills"}, "fills/alpaca/paper"),
+    "paper_trades": ({"min": 1, "within_h": 240}, "fills/alpaca/paper"),
+    "trade_stats": ({"metric": "pnl_vs_expected"}, "account/alpaca/paper"),
 }
 IN_THE_PAST: Mapping[str, Mapping[str, Any]] = {
     "drill": {"control": "replay"},
     "alert_roundtrip": {},
     "attestation": {"evidence": "pnl_report", "role": "operator"},
+    "by_hand": {},
     "act.key_rotate": {"slot": "live"},
 }
 BY_PEOPLE: Mapping[str, Mapping[str, Any]] = {
@@ -118,6 +128,7 @@ HEALTHY: Mapping[str, tuple[object, ...]] = {
     "env_file: env.problems": EMPTY,
     "env_file: env.unknown_keys": EMPTY,
     "host_health: secret_in_argv_pids": ([],),
+    "code_scan: secret_in_release_files": ([],),
     "soak: evidence.log.exceptions": EMPTY,
     "soak: evidence.loops.2026-11-16.gap_max_s": (-7, True),
     "reconcile: evidence.orders": EMPTY,

@@ -15,7 +15,7 @@ from ops.checks.registry import ask
 from ops.checks.sight import Sight
 from ops.hosts.reply import Reply
 from ops.model.canonical import utc_text
-from tests.checks.sights import DAYS, FILLED_AT, NOW, account, fill, open_order, outcome
+from tests.checks.sights import DAYS, FILLED_AT, NOW, account, fill, open_order, outcome, place
 
 Records = dict[str, Any]
 
@@ -29,7 +29,7 @@ def recorded(good: Sight, change: Callable[[Records], object], host: str = "host
 
 def answered(good: Sight, **asked: Any) -> Sight:
     """The sight with other answers of the venue."""
-    return replace(good, _asked={**good._asked, **{name.replace("_", "/"): value for name, value in asked.items()}})
+    return replace(good, _asked={**good._asked, **{place(name): value for name, value in asked.items()}})
 
 
 def day(records: Records, number: int) -> Records:

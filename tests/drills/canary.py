@@ -9,9 +9,12 @@ from urllib.parse import quote
 
 from tests.field import Field
 
-# Where a secret belongs: its store, the env file that carries it to the bot, the copy to go back to, the world's own.
-BELONGS = ("secrets/", "keys.env", "revert.env", "world/world.json")
-PIECE = 12
+# Where a secret belongs: its store, the env file that carries it to the bot, the copy to go back to, the world's own,
+# and the venues that know it because they check an HMAC with it.
+BELONGS = ("secrets/", ".env", "/world.json", "/kraken.sqlite", "/polymarket.sqlite")
+PIECE, PIECES_MAX = 12, 12
+# An RSA key in PKCS#8 and base64 (Kalshi) begins with the modulus, which is its public half.
+PUBLIC = 400
 
 
 def secrets_of(field: Field) -> list[str]:
@@ -20,7 +23,7 @@ def secrets_of(field: Field) -> list[str]:
     for path in (field.state / "secrets").iterdir():
         lines = path.read_text().splitlines()
         if path.suffix == ".env":
-            found += [line.split("=", 1)[1] for line in lines if line.startswith("SECRET=")]
+            found += [line.split("=", 1)[1] for line in lines if not line.startswith("KEY=")]
         elif path.suffix == ".token":
             found += lines
     return found
@@ -29,7 +32,9 @@ def secrets_of(field: Field) -> list[str]:
 def disguises(secret: str) -> set[bytes]:
     """The ways in which it could leak: whole, encoded, backwards, in pieces."""
     raw = secret.encode()
-    pieces = {raw[start : start + PIECE] for start in range(0, len(raw) - PIECE + 1, PIECE)}
+    hidden = raw[PUBLIC:] if len(raw) > 2 * PUBLIC else raw
+    step = max(PIECE, len(hidden) // PIECES_MAX)
+    pieces = {hidden[start : start + PIECE] for start in range(0, len(hidden) - PIECE + 1, step)}
     encoded = {base64.b64encode(raw), raw.hex().encode(), quote(secret, safe="").encode(), json.dumps(secret).encode()}
     return {raw, raw[::-1], *pieces, *encoded}
 

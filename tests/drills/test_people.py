@@ -69,7 +69,7 @@ def test_signed_by_two_it_goes_live(field: Field) -> None:
 
 def test_a_rollback_needs_nobody_and_not_even_a_sound_profile(field: Field) -> None:
     text = field.profile.read_text()
-    field.profile.write_text(text.replace("venue:", "venue: [", 1))
+    field.profile.write_text(text.replace("venues:", "venues: [", 1))
     done = field.invoke("rollback", "--env=sandbox")
     field.profile.write_text(text)
     assert done.code == 0, done.out

@@ -56,6 +56,7 @@ def test_the_wrong_account_behind_the_live_key_turns_back_to_proven_paper(field:
     assert_paper_and_tripped(field)
 
 
+@pytest.mark.campaign  # it waits for every deadline there is: a minute and a half
 def test_a_venue_that_falls_silent_leaves_named_residue_and_a_later_rollback_mends_it(field: Field) -> None:
     process = field.spawn("go-live", "--env=sandbox")
     reached(process, "Arm the hosts' own deadline")
@@ -72,7 +73,14 @@ def test_a_venue_that_falls_silent_leaves_named_residue_and_a_later_rollback_men
     assert_paper_and_tripped(field)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["INT", "TERM", "HUP"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, marks=pytest.mark.campaign, id="INT"),
+        pytest.param(signal.SIGTERM, id="TERM"),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.campaign, id="HUP"),
+    ],
+)
 def test_a_signal_lets_the_step_finish_and_then_goes_back(field: Field, number: signal.Signals) -> None:
     process = field.spawn("go-live", "--env=sandbox")
     reached(process, "go-live: Flip")

@@ -1,4 +1,4 @@
-"""The running process: that it is the bot, that it began after the env file, and that it loaded it."""
+"""The running processes: that they are the bot, that it began after the env file, and that each has loaded it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from datetime import datetime
 
 
 def test_is_running(facts):
-    assert facts["process"]["state"] in ("RUNNING", "STARTING")
-    assert facts["process"]["pid"]
+    for name, process in facts["processes"].items():
+        assert process["state"] in ("RUNNING", "STARTING"), name
+        assert process["pid"], name
 
 
 def test_began_after_the_env_file_was_written(machine, facts):
@@ -18,12 +19,18 @@ def test_began_after_the_env_file_was_written(machine, facts):
 
 
 def test_loaded_the_mode_variables(machine, facts):
-    environ = machine.file(f"/proc/{facts['process']['pid']}/environ").content.split(b"\0")
-    for variable, value in facts["mode_variables"].items():
-        assert f"{variable}={value}".encode() in environ
+    for name, process in facts["processes"].items():
+        environ = machine.file(f"/proc/{process['pid']}/environ").content.split(b"\0")
+        for variable, value in facts["mode_variables"].items():
+            assert f"{variable}={value}".encode() in environ, name
 
 
 def test_listens_on_loopback_only(facts):
-    assert facts["process"]["listening"], "the bot's API is not listening"
-    assert all(address.startswith("127.") for address in facts["process"]["listening"])
-    assert any(address.endswith(":" + facts["api_port"]) for address in facts["process"]["listening"])
+    addresses = [address for process in facts["processes"].values() for address in process["listening"]]
+    assert all(address.startswith("127.") for address in addresses)
+
+
+def test_listens_where_its_api_is(facts):
+    """A bot without an API has no port to listen on."""
+    port = facts["api_port"]
+    assert port is None or any(address.endswith(":" + port) for address in facts["process"]["listening"])

@@ -81,6 +81,8 @@ RULES: dict[str, Rule] = {
         {
             "ops/doors.py",  # the one default of the injected clock
             "ops/kill/kill.py",  # has no doors
+            "ops/kill/kraken.py",  # a nonce
+            "ops/kill/polymarket.py",  # signed with the time
             "ops/hosts/testinfra.py",  # compares this machine's own clock with the host's
             "ops/sandbox/clock.py",
             "ops/sandbox/manager.py",  # the simulated week ends on the real today
@@ -104,7 +106,7 @@ RULES: dict[str, Rule] = {
         {str(p) for p in sources("ops/tasks")}
         | {
             "ops/kill/command.py",  # the kill without Invoke in front of it
-            "ops/sandbox/bots/bot_worker.py",  # a process's last word to its supervisor
+            "ops/sandbox/bots/run.py",  # a process's last word to its supervisor
             "ops/sandbox/world.py",
         },
         "return it, and let the task say it",
@@ -130,7 +132,7 @@ def test_no_permission_outlives_its_need(what: str) -> None:
 CATCHES_ALL = {
     "ops/tasks/telling.py": 1,  # never a traceback for an operator
     "ops/transitions/engine.py": 1,  # around one step: a fault must still end in a safe state
-    "ops/venues/alpaca.py": 1,  # handed over to the thread that waits, and raised there
+    "ops/venues/deadline.py": 1,  # handed over to the thread that waits, and raised there
     "ops/sandbox/bots/loop.py": 1,  # the bot's loop survives its errors, and records them
 }
 

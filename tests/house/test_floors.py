@@ -42,6 +42,7 @@ SAME_FLOOR = {
     ("ops.monitors", "ops.web"),
     ("ops.targets", "ops.kill"),
     ("ops.venues", "ops.secrets"),
+    ("ops.venues", "ops.web"),
 }
 SANDBOX = "ops.sandbox"
 SANDBOX_USERS = ("ops.provider", "ops.tasks")
@@ -55,10 +56,18 @@ DOORS: dict[str, tuple[str, ...]] = {
     "testinfra": (),
     "alpaca": ("ops.venues", "ops.sandbox.bots"),
     "requests": ("ops.venues", SANDBOX),
+    "ccxt": ("ops.venues", "ops.sandbox.bots"),
+    "cryptography": ("ops.venues", SANDBOX),
+    "eth_account": (SANDBOX,),
+    "eth_keys": (SANDBOX,),
+    "eth_utils": ("ops.venues", SANDBOX),
+    "ib_async": ("ops.venues", "ops.sandbox.bots"),
+    "ib_insync": ("ops.venues", "ops.sandbox.bots"),
+    "py_clob_client_v2": ("ops.venues", "ops.sandbox.bots"),
     "httpx": (SANDBOX,),
     "http.client": ("ops.web", SANDBOX),
     "urllib.request": (SANDBOX,),
-    "yaml": ("ops.yaml_source",),
+    "yaml": ("ops.yaml_source", "ops.sandbox.bots"),
     "pydantic": ("ops.model", "ops.inventory", SANDBOX),
     "sqlite3": ("ops.ledger", SANDBOX),
     "fastapi": (SANDBOX,),

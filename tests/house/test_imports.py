@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import ops
+from ops.kill.brake import BRAKES
 from tests.house.tree import ROOT, imports, inside, modules
 
 HEAVY = ("alpaca", "ccxt", "ib_insync", "pydantic", "ansible", "yaml", "requests", "httpx", "rich", "pandas", "fastapi",
@@ -69,9 +70,13 @@ def test_kill_runs_where_nothing_is_installed(tmp_path: Path) -> None:
     assert foreign == set()
 
 
-def test_nothing_that_kill_may_ever_import_is_from_outside() -> None:
-    """Through every module it leads to, imports inside functions included."""
-    reached, waiting, foreign = set(), ["ops.kill.command"], set()
+# What each brake may need besides the standard library: only a venue whose requests nothing else can sign or speak.
+NEEDED_BY_BRAKE = {"alpaca": set(), "kraken": set(), "polymarket": set(), "kalshi": {"cryptography"}, "ibkr": set()}
+
+
+def reach(*begin: str) -> tuple[set[str], set[str]]:
+    """(modules of ours, libraries from outside) that these lead to, imports inside functions included."""
+    reached, waiting, foreign = set(), list(begin), set()
     while waiting:
         module = waiting.pop()
         reached.add(module)
@@ -81,9 +86,21 @@ def test_nothing_that_kill_may_ever_import_is_from_outside() -> None:
                 parents = [".".join(found.imported.split(".")[:n]) for n in range(1, found.imported.count(".") + 2)]
                 waiting += [m for m in parents if m in modules() and m not in reached]
             elif top not in sys.stdlib_module_names:
-                foreign.add(str(found))
-    assert {"ops.kill.kill", "ops.kill.hosts", "ops.kill.venues", "ops.ledger.store", "ops.web"} <= reached
+                foreign.add(top)
+    return reached, foreign
+
+
+def test_nothing_that_kill_may_ever_import_is_from_outside() -> None:
+    reached, foreign = reach("ops.kill.command")
+    assert {"ops.kill.kill", "ops.kill.hosts", "ops.kill.venues", "ops.ledger.store", "ops.kill.brake"} <= reached
+    assert "ops.kill.flatten" not in reached, "closing positions takes a venue's client library: `invoke kill` only"
     assert foreign == set()
+
+
+@pytest.mark.parametrize("kind", BRAKES)
+def test_a_brake_imports_nothing_that_its_venue_does_not_need(kind: str) -> None:
+    _, foreign = reach(BRAKES[kind][0])
+    assert foreign == NEEDED_BY_BRAKE[kind]
 
 
 def test_ops_is_ours_and_not_the_other_project_of_that_name() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ops.kill.alpaca import CALL_MAX_SECONDS, AlpacaBrake, VenueSilent
+from ops.kill.alpaca import AlpacaBrake
+from ops.kill.brake import CALL_MAX_SECONDS, VenueSilent
+from ops.secrets import Credentials
 from tests.peers import HEAD, answering, dripping
 
 BAD = {
@@ -22,7 +25,7 @@ BAD = {
 
 
 def brake(url: str) -> AlpacaBrake:
-    return AlpacaBrake(url, "AKTEST", "secret")
+    return AlpacaBrake(url, "1", Credentials("test", {"key": "AKTEST", "secret": "secret"}), None)
 
 
 @pytest.mark.parametrize("answer", BAD.values(), ids=BAD)
@@ -45,7 +48,7 @@ def test_a_halt_that_does_not_read_back_is_silence() -> None:
         answering({"GET /v2/account/configurations": off, "PATCH /v2/account/configurations": off}) as url,
         pytest.raises(VenueSilent, match="read back"),
     ):
-        brake(url).suspend()
+        brake(url).halt()
 
 
 def test_nobody_there_is_silence_at_once() -> None:
@@ -67,3 +70,20 @@ def test_a_venue_that_drips_bytes_does_not_hold_the_kill() -> None:
 def silent(url: str) -> None:
     with pytest.raises(VenueSilent):
         brake(url).cancel_all()
+
+
+def page(first: int, count: int) -> bytes:
+    rows = [{"id": f"{n}", "status": "new", "submitted_at": f"2026-01-01T00:00:{n % 60:02d}Z"} for n in range(count)]
+    return json.dumps(rows[first:]).encode()
+
+
+def test_a_list_that_never_comes_to_its_end_is_silence_and_not_a_part() -> None:
+    with answering({"GET /v2/orders": (200, page(0, 500))}) as url, pytest.raises(VenueSilent, match="to its end"):
+        brake(url).open_orders(True)
+
+
+@pytest.mark.parametrize(("status", "refused"), [(401, True), (403, True), (404, False), (429, False), (500, False)])
+def test_only_a_venue_that_understood_the_key_refuses_it(status, refused) -> None:
+    with answering({"GET /v2/account": (status, b"{}")}) as url, pytest.raises(VenueSilent) as silence:
+        brake(url).account()
+    assert silence.value.refused is refused

@@ -22,9 +22,10 @@ PLAN = Plan(
     requester="kim",
     stage_from="paper",
     stage_to="live-1",
-    account="912345678",
-    endpoint="https://venue.example",
-    key_fingerprint="1f2e3d4c5b6a7988",
+    accounts={
+        "alpaca": "912345678 at https://venue.example, key 1f2e3d4c5b6a7988",
+        "kraken": "AA1 at https://other.example, key 0",
+    },
     size_pct=50,
     changes={"TRADING_MODE": ("paper", "live"), "SIZE_MULTIPLIER": ("1.00", "0.50")},
     limits={"loss_daily_max_usd": "500", "orders_daily_max": "100"},
@@ -139,7 +140,7 @@ def test_a_plan_says_in_words_what_will_happen() -> None:
     for line in (
         "go-live: alpaca-bot in staging, from paper to live-1",
         "asked for by kim",
-        "account 912345678 at https://venue.example, key 1f2e3d4c5b6a7988",
+        "account 912345678 at https://venue.example, key 1f2e3d4c5b6a7988 (alpaca)",
         "order size 50 %",
         "limit loss_daily_max_usd 500",
         "change TRADING_MODE: paper -> live",

@@ -24,6 +24,7 @@ KEY, SECRET = "KEYVALUE-0001-of-the-bench", "SECRETVALUE-0001-of-the-bench"
 PAPER = f"TRADING_MODE=paper\nALPACA_API_KEY={KEY}\nALPACA_SECRET_KEY={SECRET}\n"
 LIVE = f"TRADING_MODE=live\nALPACA_API_KEY={KEY}-live\nALPACA_SECRET_KEY={SECRET}-live\n"
 WATCH = {"shown": ["TRADING_MODE", "SIZE_MULTIPLIER"], "secret": ["ALPACA_API_KEY", "ALPACA_SECRET_KEY"]}
+READOUTS = {"mode": "/mode", "switch": "/kill_switch", "health": "/health"}
 FIRST = {"transition": "t1", "epoch": 1}
 Said = dict[str, Any]
 
@@ -153,10 +154,10 @@ class Bench:
             },
             "api": {
                 "url": self.api_url,
-                "readouts": {"mode": "/mode", "switch": "/kill_switch", "health": "/health"},
-                "health": {"path": "/health", "field": "loop_age_s", "age_max": 10},
+                "readouts": {n: {"path": p} for n, p in READOUTS.items()},
+                "health": {"field": "loop_age_s", "age_max": 10},
                 "switch": {
-                    "path": "/kill_switch", "field": "status", "reason": "reason",
+                    "field": "status", "reason": "reason",
                     "words": {"OFF": "armed", "ON": "tripped"},
                 },
                 "trip": "POST /kill_switch?reason={reason}",

@@ -38,6 +38,20 @@ startsecs=0
 stopwaitsecs=1
 stdout_logfile={folder}/bot.log
 redirect_stderr=true
+[program:quiet]
+command={python} -m dotenv -f {root}/keys.env run -- {python} -m tests.playbooks.quiet_bot
+directory={root}
+environment=PYTHONPATH="{project}",PYTHONDONTWRITEBYTECODE="1"
+autostart=false
+startsecs=0
+stopwaitsecs=1
+[program:beside]
+command={python} -m dotenv -f {root}/keys.env run -- sleep 300
+directory={root}
+autostart=false
+startsecs=0
+stopwaitsecs=1
+stopasgroup=true
 """
 
 

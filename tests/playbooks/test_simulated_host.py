@@ -19,7 +19,7 @@ Request = dict[str, Any]
 class Instant:
     """A service manager that does at once what it is told; the bot's API is another process anyway."""
 
-    def __init__(self, setting: object) -> None:
+    def __init__(self, socket_path: str, name: str) -> None:
         """Nothing to connect to."""
 
     def status(self) -> Request:

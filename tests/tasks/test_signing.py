@@ -57,7 +57,7 @@ def a_plan(**changes: object) -> Plan:
     now = datetime.now(UTC)
     plan = Plan(
         verb="go-live", system="alpaca-bot", environment="sandbox", requester="max", stage_from="paper",
-        stage_to="live-1", account="912345678", endpoint="http://127.0.0.1:1", key_fingerprint="0" * 16, size_pct=50,
+        stage_to="live-1", accounts={"alpaca": "912345678 at http://127.0.0.1:1, key 0"}, size_pct=50,
         changes={"TRADING_MODE": ("paper", "live")}, limits={"loss_daily_max_usd": "500"}, hosts={"host-1": "e" * 64},
         services=("bot on host-1",), inputs={"profile": "f" * 64}, findings={"passed": 20}, findings_digest="d" * 64,
         switch_reason="", ledger_seq=0, ledger_hash="0" * 64, commit="no-git", nonce="n1",

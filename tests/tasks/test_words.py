@@ -113,10 +113,11 @@ def test_an_error_is_a_document_too_where_one_was_asked_for(asleep: Field) -> No
 
 
 def test_a_port_that_is_taken_is_named_and_nothing_is_started(asleep: Field) -> None:
-    with socket.create_server(("127.0.0.1", asleep.base + 2)):
+    port = int(asleep.read_profile("alpaca-bot")["venues"]["alpaca"]["live"]["endpoint"].rsplit(":", 1)[1])
+    with socket.create_server(("127.0.0.1", port)):
         done = asleep.invoke("sandbox.up")
     assert done.code == 2, done.out
-    assert f"port {asleep.base + 2} (for live) is busy; expected a free port on loopback; remedy: " in done.last
+    assert f"port {port} (for alpaca live of alpaca-bot) is busy; expected a free port on loopback" in done.last
     assert not asleep.ask("sandbox.status")["up"]
     assert not (asleep.state / "hosts").exists()
 

@@ -15,7 +15,7 @@ from tests.transitions.stage import Stage, set_stage
 
 def looked_at(run: Run) -> Ended:
     """Stands in for the two proofs that leave the simulated world: testinfra on real files, and the monitoring."""
-    texts = run.doors.fleet.env_texts(run.slot_to, run.size_pct, run.doors.credentials(run.slot_to))
+    texts = run.doors.fleet.env_texts(run.slot_to, run.size_pct, run.doors.bot_credentials(run.slot_to))
     looks = {host: reply.look.get("env") or {} for host, reply in run.doors.fleet.look().items()}
     wrong = [f"{host}: another env file" for host, env in looks.items() if env.get("sha256") != digest(texts[host])]
     return Ended("as planned", tuple(wrong))

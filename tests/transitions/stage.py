@@ -20,6 +20,7 @@ from ops.provider import NAMESPACES
 from ops.secrets import Secrets
 from ops.signatures import new_key, sign
 from ops.transitions import signoff
+from ops.transitions.plans import account_texts
 from ops.transitions.preflight import current_history
 from tests.transitions.world import SimHost, SimVenue, World, digest_of
 
@@ -95,16 +96,15 @@ class Stage:
         return Doors(
             self.place, self.environment, self.profile, PEOPLE, WorldLedger(world), fleet, self.secrets, REQUESTER,
             lambda: world.now, world.new_id, world.pass_time, world.monotonic,
-            {f"{slot}/current": venue for slot, venue in world.venues.items()},
+            {f"alpaca/{slot}/current": venue for slot, venue in world.venues.items()},
         )  # fmt: skip
 
     def world(self, slot: Slot) -> World:
         """A world whose hosts all run in one mode, armed, with nothing in the ledger."""
         world = World()
-        world.venues = {s: SimVenue(s, self.profile.venue.slot(s).account, world) for s in ("paper", "live")}
-        texts = self.doors(world).fleet.env_texts(
-            slot, 100 if slot == "paper" else 50, self.doors(world).credentials(slot)
-        )
+        alpaca, doors = self.profile.venues["alpaca"], self.doors(world)
+        world.venues = {s: SimVenue(s, alpaca.slot(s).account, world) for s in ("paper", "live")}
+        texts = doors.fleet.env_texts(slot, 100 if slot == "paper" else 50, doors.bot_credentials(slot))
         for name, text in texts.items():
             world.hosts[name] = SimHost(name, text, world)
             world.hosts[name].loaded = world.hosts[name].declared
@@ -114,12 +114,11 @@ class Stage:
         """A plan over the world as it is, signed by two people with their own keys."""
         doors = self.doors(world)
         slot: Slot = "live" if stage_to.startswith("live") else "paper"
-        account, (seq, head) = self.profile.venue.slot(slot), doors.ledger.head()
+        seq, head = doors.ledger.head()
         plan = Plan(
             verb=verb, system=self.profile.system, environment=self.place.name, requester=REQUESTER,
-            stage_from=current_history(doors).stage, stage_to=stage_to, account=account.account,
-            endpoint=account.endpoint, key_fingerprint=doors.credentials(slot).fingerprint(self.secrets.salt()),
-            size_pct=50 if slot == "live" else 100, changes={}, limits={},
+            stage_from=current_history(doors).stage, stage_to=stage_to,
+            accounts=account_texts(doors, slot), size_pct=50 if slot == "live" else 100, changes={}, limits={},
             hosts={name: digest_of(host.env_text) for name, host in world.hosts.items()}, services=(), inputs={},
             findings={}, findings_digest="", switch_reason="", ledger_seq=seq, ledger_hash=head, commit="none",
             nonce=world.new_id(), made_at=world.now, expires_at=world.now + timedelta(hours=1),
@@ -143,7 +142,7 @@ def set_stage(folder: Path) -> Stage:
     secrets = Secrets(Path(environment.secrets))
     stage = Stage(place, environment, load_profile(place, "alpaca-bot"), secrets)
     for slot in ("paper", "live"):
-        secrets.put(stage.profile.venue.slot(slot).credentials, f"{slot}-key-000000", f"{slot}-secret-000000")
+        secrets.put(f"alpaca-{slot}", {"key": f"{slot}-key-000000", "secret": f"{slot}-secret-000000"})
     lines = [f'{person} namespaces="{NAMESPACES}" {new_key(stage.key(person), person)}' for person in PEOPLE]
     secrets.store(Path(environment.allowed_signers), "\n".join(lines) + "\n")
     return stage

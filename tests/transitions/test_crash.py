@@ -122,14 +122,16 @@ def crashed_recoveries(stage: Stage, left: World) -> Iterator[Instant]:
 def test_a_crash_in_the_recovery_from_any_crash_is_recovered_from_too(
     stage: Stage, journey: Callable[[str], Journey], name: str
 ) -> None:
+    """One pair in eight, so that each first crash and each second one still has its share."""
     pairs = 0
     for first, (what, left) in enumerate(journey(name).instants):
         for second, (then, worse) in enumerate(crashed_recoveries(stage, left)):
-            world = worse.copied()
-            roll_back(stage, world)
-            assert unsafe(world) == [], f"{told(first, what)}; {told(second, then)}"
-            pairs += 1
-    assert pairs > 900
+            if (first + second) % 8 == 0:
+                world = worse.copied()
+                roll_back(stage, world)
+                assert unsafe(world) == [], f"{told(first, what)}; {told(second, then)}"
+                pairs += 1
+    assert pairs > 100
 
 
 @pytest.mark.parametrize("name", JOURNEYS)
@@ -153,7 +155,7 @@ def test_a_request_that_lands_at_any_moment_of_the_recovery_does_no_harm(
     for left, host, request in journey(name).requests:
         if request["op"] == "look":
             continue
-        for moment in range(36):
+        for moment in range(0, 36, 3):
             world = left.copied()
             land_at(world, moment, host, request)
             roll_back_until_safe(stage, world)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 from ops.errors import VenueError
 from ops.ledger.store import LedgerUnavailable
@@ -178,6 +178,7 @@ class SimHost:
             "deadline": self.deadline,
             "release_sha256": "0" * 64,
             "secret_in_argv_pids": [],
+            "secret_in_release_files": [],
         }
 
     def _api(self) -> Said:
@@ -219,6 +220,8 @@ class SimVenue:
     cancelling: bool = False
     held: Mapping[str, str] = field(default_factory=dict)
     accepted: int = 0
+    latches: bool = False
+    timed: bool = False
 
     def account(self) -> AccountView:
         self.world.asked_venue(self.slot)
@@ -251,11 +254,10 @@ class SimVenue:
         self.world.changed(f"{self.slot} cancel")
         return len(self.open)
 
-    def set_suspended(self, suspended: bool) -> None:
+    def never(self, *given: object) -> NoReturn:
         raise VenueError("never asked for here")
 
-    def close_position(self, position: PositionView, client_id: str) -> None:
-        raise VenueError("never asked for here")
+    key = status = windows = place = cancel = set_suspended = set_dead_man = close_position = never
 
     def take(self, client_id: str) -> None:
         """A bot's order."""
@@ -264,7 +266,7 @@ class SimVenue:
 
     def _view(self, order: str) -> OrderView:
         status = "new" if order in self.open else "canceled"
-        return OrderView(order, order, "AAPL", "buy", Decimal(1), status, self.world.now)
+        return OrderView(order, order, "AAPL", "buy", Decimal(1), status, self.world.now, status == "new")
 
 
 @dataclass

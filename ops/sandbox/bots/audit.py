@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -25,18 +26,18 @@ _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS stamp (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS decisions (
     id INTEGER PRIMARY KEY, at TEXT NOT NULL, mode TEXT NOT NULL, instance TEXT NOT NULL,
-    symbol TEXT NOT NULL, signal_id TEXT NOT NULL, action TEXT NOT NULL,
+    venue TEXT NOT NULL, symbol TEXT NOT NULL, signal_id TEXT NOT NULL, action TEXT NOT NULL,
     side TEXT, qty TEXT, price TEXT, outcome TEXT NOT NULL,
     reason TEXT NOT NULL, client_order_id TEXT
 );
 CREATE TABLE IF NOT EXISTS orders (
     client_order_id TEXT PRIMARY KEY, order_id TEXT, at TEXT NOT NULL, mode TEXT NOT NULL,
-    symbol TEXT NOT NULL, side TEXT NOT NULL, qty TEXT NOT NULL, limit_price TEXT NOT NULL,
+    venue TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL, qty TEXT NOT NULL, limit_price TEXT NOT NULL,
     status TEXT NOT NULL, reference_price TEXT NOT NULL, updated_at TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS fills (
-    fill_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, client_order_id TEXT NOT NULL, symbol TEXT NOT NULL,
-    side TEXT NOT NULL, qty TEXT NOT NULL, price TEXT NOT NULL, reference_price TEXT NOT NULL,
+    fill_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, client_order_id TEXT NOT NULL, venue TEXT NOT NULL,
+    symbol TEXT NOT NULL, side TEXT NOT NULL, qty TEXT NOT NULL, price TEXT NOT NULL, reference_price TEXT NOT NULL,
     at TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS loops (
@@ -48,6 +49,7 @@ CREATE INDEX IF NOT EXISTS orders_at ON orders (at);
 CREATE INDEX IF NOT EXISTS orders_venue_id ON orders (order_id);
 CREATE INDEX IF NOT EXISTS orders_working ON orders (status) WHERE status NOT IN ({_FINAL});
 CREATE INDEX IF NOT EXISTS fills_at ON fills (at);
+CREATE INDEX IF NOT EXISTS fills_venue ON fills (venue, at);
 CREATE INDEX IF NOT EXISTS fills_order ON fills (client_order_id);
 """
 
@@ -65,6 +67,7 @@ class Decision:
     """
 
     at: datetime
+    venue: str
     symbol: str
     signal_id: str
     action: str
@@ -79,9 +82,11 @@ class OwnOrder:
 
     client_order_id: str
     order_id: str
+    venue: str
     symbol: str
     side: str
     qty: Decimal
+    limit_price: Decimal
     status: str
     at: str
 
@@ -98,6 +103,7 @@ class Audit:
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.executescript(_SCHEMA)
         self._stamp("mode", mode)
+        self._last_price: dict[str, Decimal] = {}
         self._held = self._count_holdings()
 
     def _stamp(self, name: str, value: str, bind: bool = True) -> None:
@@ -109,12 +115,12 @@ class Audit:
         if stamped not in (value, None):
             raise AuditRefused(f"audit database belongs to {name} {stamped}, not {value}")
 
-    def stamp_account(self, number: str, bind: bool) -> None:
-        """Bind the file to the account, or raise AuditRefused if it is bound to another one.
+    def stamp_account(self, venue: str, number: str, bind: bool) -> None:
+        """Bind the file to the account at that venue, or raise AuditRefused if it is bound to another one.
 
         Without `bind` it is only compared: a bot that may not trade has not chosen an account.
         """
-        self._stamp("account", number, bind)
+        self._stamp(f"{venue} account", number, bind)
 
     def _one(self, query: str, *values: object) -> object:
         row = self._connection.execute(query, values).fetchone()
@@ -129,7 +135,7 @@ class Audit:
             try:
                 self._insert_decision(decision)
                 if decision.outcome == "submit" and decision.order is not None:
-                    self._insert_order(decision.at, decision.order)
+                    self._insert_order(decision, decision.order)
                 self._connection.execute("COMMIT")
             except BaseException:
                 self._connection.execute("ROLLBACK")
@@ -138,12 +144,13 @@ class Audit:
     def _insert_decision(self, decision: Decision) -> None:
         order = decision.order
         self._connection.execute(
-            "INSERT INTO decisions (at, mode, instance, symbol, signal_id, action, side, qty, price, outcome,"
-            " reason, client_order_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO decisions (at, mode, instance, venue, symbol, signal_id, action, side, qty, price, outcome,"
+            " reason, client_order_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 stamp(decision.at),
                 self._mode,
                 self._instance,
+                decision.venue,
                 decision.symbol,
                 decision.signal_id,
                 decision.action,
@@ -156,20 +163,21 @@ class Audit:
             ),
         )
 
-    def _insert_order(self, at: datetime, order: NewOrder) -> None:
+    def _insert_order(self, decision: Decision, order: NewOrder) -> None:
         self._connection.execute(
-            "INSERT INTO orders (client_order_id, at, mode, symbol, side, qty, limit_price, status,"
-            " reference_price, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, 'intent', ?, ?)",
+            "INSERT INTO orders (client_order_id, at, mode, venue, symbol, side, qty, limit_price, status,"
+            " reference_price, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'intent', ?, ?)",
             (
                 order.client_order_id,
-                stamp(at),
+                stamp(decision.at),
                 self._mode,
+                decision.venue,
                 order.symbol,
                 order.side,
                 str(order.qty),
                 str(order.limit_price),
                 str(order.reference_price),
-                stamp(at),
+                stamp(decision.at),
             ),
         )
 
@@ -205,12 +213,15 @@ class Audit:
 
     def _orders(self, where: str) -> list[OwnOrder]:
         query = (
-            "SELECT client_order_id, coalesce(order_id, ''), symbol, side, qty, status, at FROM orders"
-            f" WHERE {where} ORDER BY at, client_order_id"
+            "SELECT client_order_id, coalesce(order_id, ''), venue, symbol, side, qty, limit_price, status, at"
+            f" FROM orders WHERE {where} ORDER BY at, client_order_id"
         )
         with self._lock:
             rows = self._connection.execute(query).fetchall()
-        return [OwnOrder(a, b, c, d, Decimal(qty), status, at) for a, b, c, d, qty, status, at in rows]
+        return [
+            OwnOrder(own, at_venue, venue, symbol, side, Decimal(qty), Decimal(limit), status, at)
+            for own, at_venue, venue, symbol, side, qty, limit, status, at in rows
+        ]
 
     def orders_since(self, moment: datetime) -> int:
         with self._lock:
@@ -226,31 +237,35 @@ class Audit:
 
     def _record_fill(self, fill: VenueFill) -> bool:
         own = self._connection.execute(
-            "SELECT client_order_id, reference_price FROM orders WHERE order_id = ?", (fill.order_id,)
+            "SELECT client_order_id, reference_price, venue FROM orders WHERE order_id = ?", (fill.order_id,)
         ).fetchone()
         if own is None:
             return False
-        insert = "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        insert = "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
         money = (str(fill.qty), str(fill.price), own[1], stamp(fill.at))
-        row = (fill.fill_id, fill.order_id, own[0], fill.symbol, fill.side, *money)
+        row = (fill.fill_id, fill.order_id, own[0], own[2], fill.symbol, fill.side, *money)
         if self._connection.execute(insert, row).rowcount == 0:
             return False
         self._hold(self._held, fill.symbol, fill.side, fill.qty)
+        self._last_price[fill.symbol] = fill.price
         return True
 
-    def fills_awaited(self, since: datetime) -> bool:
-        """Whether an order filled since then has no fill on record yet."""
+    def fills_awaited(self, venue: str, since: datetime) -> bool:
+        """Whether an order filled there since then has no fill on record yet."""
         query = (
-            "SELECT 1 FROM orders WHERE status = 'filled' AND at >= ? AND client_order_id NOT IN"
+            "SELECT 1 FROM orders WHERE status = 'filled' AND at >= ? AND venue = ? AND client_order_id NOT IN"
             " (SELECT client_order_id FROM fills WHERE at >= ?) LIMIT 1"
         )
         with self._lock:
-            return self._one(query, stamp(since), stamp(since)) is not None
+            return self._one(query, stamp(since), venue, stamp(since)) is not None
 
-    def fills_known_until(self) -> datetime | None:
-        """The time of the last fill on record, else of the first order, else None: where to ask from."""
+    def fills_known_until(self, venue: str) -> datetime | None:
+        """The time of the venue's last fill on record, else of the first order, else None: where to ask from."""
+        last_fill, first_order = (
+            f"SELECT {what} WHERE venue = ?" for what in ("max(at) FROM fills", "min(at) FROM orders")
+        )
         with self._lock:
-            last = self._one("SELECT max(at) FROM fills") or self._one("SELECT min(at) FROM orders")
+            last = self._one(last_fill, venue) or self._one(first_order, venue)
         return None if last is None else datetime.fromisoformat(str(last))
 
     def recent_slippage(self, count: int, since: datetime | None = None) -> list[Decimal]:
@@ -265,10 +280,18 @@ class Audit:
         with self._lock:
             return self._held.get(symbol, Decimal(0))
 
+    def at_stake_usd(self) -> Decimal:
+        """What is held at the last price of each symbol, and what open buy orders would add."""
+        held = sum((qty * self._last_price.get(symbol, Decimal(0)) for symbol, qty in self._held.items()), Decimal(0))
+        return held + sum((o.qty * o.limit_price for o in self.working() if o.side == "buy"), Decimal(0))
+
     def _count_holdings(self) -> dict[str, Decimal]:
         held: dict[str, Decimal] = {}
-        for symbol, side, qty in self._connection.execute("SELECT symbol, side, qty FROM fills"):
+        for symbol, side, qty, price in self._connection.execute(
+            "SELECT symbol, side, qty, price FROM fills ORDER BY at"
+        ):
             self._hold(held, symbol, side, Decimal(qty))
+            self._last_price[symbol] = Decimal(price)
         return held
 
     @staticmethod
@@ -287,6 +310,16 @@ class Audit:
         update = "UPDATE loops SET finished_at = ?, error = ? WHERE id = ?"
         with self._lock:
             self._connection.execute(update, (stamp(at), error, loop))
+
+    # a system's own tables
+
+    @contextmanager
+    def own_tables(self, schema: str = "") -> Iterator[sqlite3.Connection]:
+        """The connection, for tables that only one system has; nobody else uses it meanwhile."""
+        with self._lock:
+            if schema:
+                self._connection.executescript(schema)
+            yield self._connection
 
     def close(self) -> None:
         """Close the connection, which folds the WAL into the database file."""

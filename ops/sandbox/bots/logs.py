@@ -1,4 +1,4 @@
-"""The bot's log: one line per event in `<BOT_HOME>/var/log/bot.log`, stamped by the injected clock."""
+"""The bot's log: one line per event, stamped by the injected clock. Each system names its own files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from .clock import Clock, stamp
 
 FILE_MAX_BYTES = 5_000_000
+"""Seed 001 wants its logs below 10 MB."""
 FILES_KEPT = 9
 
 
@@ -33,19 +34,25 @@ class _Line(logging.Formatter):
         return text
 
 
-def open_log(home: Path, clock: Clock, secrets: Iterable[str] = ()) -> logging.Logger:
-    """A logger of its own (not in the global registry, so that two bots can live in one process)."""
-    path = home / "var" / "log" / "bot.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(path, maxBytes=FILE_MAX_BYTES, backupCount=FILES_KEPT, encoding="utf-8")
-    handler.setFormatter(_Line(clock, secrets))
+def open_log(path: Path, clock: Clock, secrets: Iterable[str] = (), anomalies: Path | None = None) -> logging.Logger:
+    """A logger of its own (not in the global registry, so that two bots can live in one process).
+
+    `anomalies` is a second file that takes warnings and errors only.
+    """
+    line = _Line(clock, secrets)
     logger = logging.Logger("bot", logging.INFO)
-    logger.addHandler(handler)
+    for file, level in ((path, logging.INFO), (anomalies, logging.WARNING)):
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handler = RotatingFileHandler(file, maxBytes=FILE_MAX_BYTES, backupCount=FILES_KEPT, encoding="utf-8")
+            handler.setFormatter(line)
+            handler.setLevel(level)
+            logger.addHandler(handler)
     return logger
 
 
 def close_log(logger: logging.Logger) -> None:
-    """Close the file; the logger writes nothing afterwards."""
+    """Close the files; the logger writes nothing afterwards."""
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 _BPS = Decimal(10_000)
@@ -30,6 +30,11 @@ class Trigger:
     unit: str
     would_trip: bool
 
+    def beyond(self) -> Trigger:
+        """The same trigger with a reading just past its limit, for a drill."""
+        sign = -1 if self.name == "daily_loss" else 1
+        return replace(self, value=sign * (self.limit + 1), would_trip=True)
+
     def reason(self) -> str:
         return f"{self.name.replace('_', ' ')} {self.value} {self.unit} is beyond the limit {self.limit}"
 
@@ -38,11 +43,13 @@ class Trigger:
 class Exposure:
     """What the bot already has at stake in one symbol, and how many orders it has sent today.
 
-    `qty` counts open buy orders as if they were filled: an order that can fill is exposure.
+    `qty` counts open buy orders as if they were filled: an order that can fill is exposure. `at_stake_usd` is the same
+    over all symbols, at the last price of each.
     """
 
     qty: Decimal
     orders_today: int
+    at_stake_usd: Decimal = Decimal(0)
 
 
 def daily_loss(pnl_usd: Decimal | None, limits: Limits) -> Trigger:

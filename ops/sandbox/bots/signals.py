@@ -9,17 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
+from hashlib import sha256
 from zlib import crc32
 
-from .venue import NewOrder, Quote
+from .settings import Sizing
+from .venue import Grid, NewOrder, Quote
 
-BASE_QTY = Decimal(2)
 RESTING_MAX = 2
 
 _INTENTS = ("buy", "sell", "hold", "rest")
-_SHARE = Decimal(1)
-_LOT = Decimal("0.01")
-_CENT = Decimal("0.01")
 _CROSS = Decimal("0.001")
 """How far a marketable limit order reaches over the quote: 10 basis points."""
 _AWAY = Decimal("0.95")
@@ -38,6 +36,11 @@ class Signal:
     def signal_id(self) -> str:
         return f"{self.symbol}-{self.bucket.strftime(_COMPACT)}"
 
+    @property
+    def digest(self) -> str:
+        """The signal as hex: the one client order id that an order of it can ever have is made from this."""
+        return sha256(self.signal_id.encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class Holding:
@@ -45,6 +48,35 @@ class Holding:
 
     qty: Decimal
     resting: int
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """How an order is written: its id, the steps of price and quantity, how big, and how big at most."""
+
+    client_order_id: str
+    grid: Grid
+    sizing: Sizing
+    size_multiplier: Decimal
+    notional_max_usd: Decimal
+
+    def price(self, wanted: Decimal, rounding: str) -> Decimal:
+        """On the grid, and inside the bounds of an event contract."""
+        tick = self.grid.tick
+        price = (wanted / tick).quantize(Decimal(1), rounding) * tick
+        highest = price if self.grid.price_max is None else self.grid.price_max - tick
+        return max(tick, min(price, highest))
+
+    def qty(self, price: Decimal, resting: bool = False) -> Decimal:
+        """The full size times the multiplier, rounded down to the lot; may be zero."""
+        full = self.sizing.units if self.sizing.units is not None else (self.sizing.money_usd or Decimal(0)) / price
+        lot = (self.sizing.resting_lot if resting else None) or self.grid.lot
+        return _lots(full * self.size_multiplier, lot)
+
+    def part_of(self, held: Decimal, price: Decimal) -> Decimal:
+        """As much of a holding as one order may sell: the rest is left for the next ones."""
+        largest = _lots(self.notional_max_usd / price, self.grid.lot)
+        return held if held <= largest else largest
 
 
 def signal_at(symbol: str, moment: datetime, signal_seconds: int) -> Signal:
@@ -60,30 +92,36 @@ def signal_again(signal_id: str, signal_seconds: int) -> Signal:
     return signal_at(symbol, datetime.strptime(bucket, _COMPACT).replace(tzinfo=UTC), signal_seconds)
 
 
-def propose(signal: Signal, quote: Quote, holding: Holding, size_multiplier: Decimal, prefix: str) -> NewOrder | str:
+def propose(signal: Signal, quote: Quote, holding: Holding, ticket: Ticket) -> NewOrder | str:
     """The order a signal leads to, or the reason to hold."""
-    size = (BASE_QTY * size_multiplier).quantize(_LOT, ROUND_DOWN)
-    if size <= 0:
+    if ticket.size_multiplier <= 0:
         return "size is zero"  # a way to stop the bot, so it stops the sells too
     if signal.intent == "buy":
-        limit = (quote.ask * (1 + _CROSS)).quantize(_CENT, ROUND_UP)
-        return _order(signal, prefix, "buy", size, limit, quote.mid)
+        limit = ticket.price(quote.ask * (1 + _CROSS), ROUND_UP)
+        return _order(signal, ticket, "buy", ticket.qty(limit), limit, quote.mid)
     if signal.intent == "sell":
-        limit = (quote.bid * (1 - _CROSS)).quantize(_CENT, ROUND_DOWN)
-        held = holding.qty > 0
-        return _order(signal, prefix, "sell", holding.qty, limit, quote.mid) if held else "nothing to sell"
+        limit = ticket.price(quote.bid * (1 - _CROSS), ROUND_DOWN)
+        qty = ticket.part_of(holding.qty, limit)
+        return _order(signal, ticket, "sell", qty, limit, quote.mid) if holding.qty > 0 else "nothing to sell"
     if signal.intent == "rest":
         if holding.resting >= RESTING_MAX:
             return f"{holding.resting} orders rest already"
-        whole = size.quantize(_SHARE, ROUND_DOWN)  # the venue takes fractions for the day only (Alpaca docs)
-        limit = (quote.bid * _AWAY).quantize(_CENT, ROUND_DOWN)
-        return _order(signal, prefix, "buy", whole, limit, limit) if whole > 0 else "size is below one share"
+        limit = ticket.price(quote.bid * _AWAY, ROUND_DOWN)
+        return _order(signal, ticket, "buy", ticket.qty(limit, resting=True), limit, limit)
     return "no signal"
 
 
-def _order(signal: Signal, prefix: str, side: str, qty: Decimal, limit: Decimal, reference: Decimal) -> NewOrder:
+def _lots(qty: Decimal, lot: Decimal) -> Decimal:
+    return (qty / lot).quantize(Decimal(1), ROUND_DOWN) * lot
+
+
+def _order(
+    signal: Signal, ticket: Ticket, side: str, qty: Decimal, limit: Decimal, reference: Decimal
+) -> NewOrder | str:
+    if qty <= 0:
+        return "size is below one lot"
     return NewOrder(
-        client_order_id=client_order_id(signal, prefix),
+        client_order_id=ticket.client_order_id,
         symbol=signal.symbol,
         side=side,
         qty=qty,
@@ -91,11 +129,3 @@ def _order(signal: Signal, prefix: str, side: str, qty: Decimal, limit: Decimal,
         time_in_force="gtc" if signal.intent == "rest" else "day",
         reference_price=reference,
     )
-
-
-def client_order_id(signal: Signal, prefix: str) -> str:
-    """The one id an order of this signal can ever have: what makes a second submission a refused duplicate.
-
-    At most 8 + 3 + 10 + 17 characters; the venue takes 48 (Alpaca docs of the stricter years).
-    """
-    return f"{prefix}{signal.signal_id}"

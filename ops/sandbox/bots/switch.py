@@ -1,6 +1,7 @@
-"""The bot's kill switch: persistent, append-only, tripped at its first start.
+"""The bot's switch: persistent, append-only.
 
-The words are `tripped` and `armed`. The API translates them to the seed's ON and OFF (OFF = may trade).
+The words are `tripped` and `armed`; each surface translates them to its seed's own. Where the seed names no switch this
+is only what holds the bot's own halts (a limit, an account of the other mode) until the gate was set and lifted again.
 """
 
 from __future__ import annotations
@@ -46,9 +47,12 @@ def gate_present(gate: Path) -> bool:
 class Switch:
     """The state is held in memory and on disk; this process is its only writer."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """Open or create the file. One that cannot be read leaves the switch tripped, never armed."""
-        self._clock = clock
+    def __init__(self, path: Path, clock: Clock, armed_at_first: bool = False) -> None:
+        """Open or create the file. One that cannot be read leaves the switch tripped, never armed.
+
+        `armed_at_first` is for a bot whose only switch is the gate file.
+        """
+        self._clock, self._armed_at_first = clock, armed_at_first
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
@@ -64,7 +68,7 @@ class Switch:
         last = "SELECT tripped, reason, at FROM changes ORDER BY id DESC LIMIT 1"
         row = self._connection.execute(last).fetchone()
         if row is None:
-            state = SwitchState(True, FIRST_START, stamp(self._clock.now()))
+            state = SwitchState(not self._armed_at_first, FIRST_START, stamp(self._clock.now()))
             self._persist(state)
             return state
         return SwitchState(bool(row[0]), str(row[1]), str(row[2]))

@@ -27,6 +27,45 @@ class VenueUnknown(VenueError):
     """No answer to believe (timeout, 5xx, rate limit, malformed body): it may have been done or not."""
 
 
+class Secret:
+    """A text that shows itself only when asked to."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(****)"
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a broker is opened with, read from the environment once. Parts that a venue has not are empty.
+
+    `data_url` is where quotes come from, if not from `endpoint`. `account` is the number that the bot was told.
+    """
+
+    mode: str
+    endpoint: str
+    data_url: str
+    account: str
+    key: Secret
+    secret: Secret
+    passphrase: Secret
+    wallet: Secret
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The steps in which a venue takes prices and quantities of one symbol; `price_max` is 1 for event contracts."""
+
+    tick: Decimal
+    lot: Decimal
+    price_max: Decimal | None = None
+
+
 @dataclass(frozen=True)
 class Account:
     """One reading of the account; `equity - last_equity` is today's profit and loss."""
@@ -98,6 +137,12 @@ class Venue(Protocol):
         """Whether an account of that number can be the one of that mode."""
 
     def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]: ...
+
+    def grid(self, symbol: str) -> Grid:
+        """In which steps the venue takes orders for it."""
+
+    def client_id(self, prefix: str, digest: str) -> str:
+        """The client order id in a form that this venue takes, from the bot's prefix and a hex digest of the signal."""
 
     def open_orders(self) -> list[VenueOrder]:
         """Every open order of the account, whoever placed it."""

@@ -1,27 +1,27 @@
-"""A bot on a manual clock and a venue in memory: what most tests of the bot need."""
+"""A bot of any of the five systems on a manual clock and venues in memory: what most tests of the bots need."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
+import httpx
 import pytest
 import requests
 
-from ops.sandbox.bots.audit import Audit
 from ops.sandbox.bots.clock import ManualClock
-from ops.sandbox.bots.faults import Faults
 from ops.sandbox.bots.logs import open_log
-from ops.sandbox.bots.loop import Parts, Worker
-from ops.sandbox.bots.settings import Settings, read_settings
-from ops.sandbox.bots.switch import Switch
-from ops.sandbox.bots.venue import Account, NewOrder, Quote, VenueFill, VenueOrder, VenueRefused
+from ops.sandbox.bots.loop import Worker
+from ops.sandbox.bots.settings import Settings
+from ops.sandbox.bots.system import SYSTEMS, close_worker, make_worker, system_named
+from ops.sandbox.bots.venue import Access, Account, Grid, NewOrder, Quote, VenueFill, VenueOrder, VenueRefused
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.embedded import embedded_world, free_ports_config
 from ops.sandbox.world import World
@@ -30,17 +30,26 @@ ADMIN_TOKEN = "admin-token"
 START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 SECRET = "canary-secret-4711"
 KEY_ID = "PKCANARY0000WXYZ"
+GRIDS = {
+    "kraken": Grid(Decimal("0.1"), Decimal("0.0001")),
+    "kalshi": Grid(Decimal("0.01"), Decimal(1), Decimal(1)),
+    "polymarket": Grid(Decimal("0.001"), Decimal("0.01"), Decimal(1)),
+    "ibkr": Grid(Decimal("0.01"), Decimal(1)),
+    "alpaca": Grid(Decimal("0.01"), Decimal("0.01")),
+}
+NUMBERS = {"ibkr": ("DU1", "U1"), "alpaca": ("PA3TEST", "912345678")}
 
 
 class MemoryVenue:
     """`broken` maps a method to the error it raises; with `lose_answers` it accepts, then raises that."""
 
-    def __init__(self, clock: ManualClock) -> None:
-        self.clock = clock
+    def __init__(self, clock: ManualClock, kind: str = "alpaca", mode: str = "paper") -> None:
+        self.clock, self.kind = clock, kind
         self.is_open = True
-        self.number = "PA3TEST"
-        self.equity = Decimal("100000")
-        self.bid, self.ask = Decimal("99.99"), Decimal("100.01")
+        self.number = NUMBERS.get(kind, ("PAPER-1", "LIVE-1"))[mode == "live"]
+        self.equity = self.last_equity = Decimal("100000")
+        event = GRIDS[kind].price_max is not None
+        self.bid, self.ask = (Decimal("0.50"), Decimal("0.51")) if event else (Decimal("99.99"), Decimal("100.01"))
         self.slip = Decimal(0)
         self.orders: dict[str, VenueOrder] = {}
         self.booked: list[VenueFill] = []
@@ -59,14 +68,20 @@ class MemoryVenue:
 
     def account(self) -> Account:
         self._gate("account")
-        return Account(self.number, self.equity, Decimal("100000"))
+        return Account(self.number, self.equity, self.last_equity)
 
     def belongs_to(self, account_number: str, mode: str) -> bool:
-        return account_number.startswith("PA") == (mode == "paper")
+        return self.kind not in NUMBERS or account_number.startswith(("PA", "DU")) == (mode == "paper")
 
     def quotes(self, symbols: Sequence[str]) -> dict[str, Quote]:
         self._gate("quotes")
         return {symbol: Quote(self.bid, self.ask) for symbol in symbols}
+
+    def grid(self, symbol: str) -> Grid:
+        return GRIDS[self.kind]
+
+    def client_id(self, prefix: str, digest: str) -> str:
+        return f"{prefix}{digest}"[:18]
 
     def open_orders(self) -> list[VenueOrder]:
         self._gate("open_orders")
@@ -83,7 +98,7 @@ class MemoryVenue:
     def submit(self, order: NewOrder) -> VenueOrder:
         self._gate("submit")
         if order.client_order_id in self.orders:
-            raise VenueRefused("submit: HTTP 422 client_order_id must be unique")
+            raise VenueRefused("submit: the id was used before")
         self.submissions.append(order)
         seen = self.place(order)
         if self.lose_answers is not None:
@@ -115,44 +130,161 @@ class MemoryVenue:
         return [fill for fill in self.booked if after is None or fill.at >= after]
 
 
+class LocalHttp:
+    """The application called in this process, without a socket."""
+
+    def __init__(self, worker: Worker, host: str = "127.0.0.1") -> None:
+        app = system_named(worker.settings.system).app
+        assert app is not None
+        self._transport = httpx.ASGITransport(app(worker))
+        self._base = f"http://{host}"
+
+    def call(self, method: str, path: str, **content: object) -> httpx.Response:
+        async def call() -> httpx.Response:
+            async with httpx.AsyncClient(transport=self._transport, base_url=self._base) as http:
+                return await http.request(method, path, **content)
+
+        return asyncio.run(call())
+
+    def get(self, path: str) -> httpx.Response:
+        return self.call("GET", path)
+
+    def post(self, path: str, **content: object) -> httpx.Response:
+        return self.call("POST", path, **content)
+
+    def delete(self, path: str) -> httpx.Response:
+        return self.call("DELETE", path)
+
+
 @dataclass
 class Rig:
-    """A worker and the things it stands on."""
+    """A worker and the things it stands on; `venue` is the first of `venues`."""
 
     worker: Worker
     clock: ManualClock
-    venue: MemoryVenue
+    venues: dict[str, MemoryVenue]
     settings: Settings
 
+    @property
+    def venue(self) -> MemoryVenue:
+        return next(iter(self.venues.values()))
+
+    @property
+    def submissions(self) -> list[NewOrder]:
+        return [order for venue in self.venues.values() for order in venue.submissions]
+
+    def open_orders(self) -> list[VenueOrder]:
+        return [order for venue in self.venues.values() for order in venue.open_orders()]
+
     def rows(self, query: str) -> list[tuple[object, ...]]:
-        return self.worker.audit._connection.execute(query).fetchall()
+        with self.worker.audit.own_tables() as connection:
+            return connection.execute(query).fetchall()
 
     def run(self, loops: int, seconds: float = 5) -> None:
         for _ in range(loops):
             self.worker.run_once()
             self.clock.advance(seconds)
 
+    def arm(self) -> None:
+        """As a person would: by the switch, or by setting and lifting the gate where there is none."""
+        state = self.worker.switch.state
+        if not state.tripped:
+            return
+        if self.settings.own_switch:
+            assert self.worker.rearm(state.reason)
+            return
+        self.settings.gate_file.touch()
+        self.worker.run_once()
+        self.settings.gate_file.unlink()
+        self.worker.run_once()
+        assert self.worker.stopped_by() is None
+
     def log_text(self) -> str:
-        return (self.settings.home / "var" / "log" / "bot.log").read_text()
+        return self.settings.log_file.read_text()
+
+    def http(self) -> LocalHttp:
+        return LocalHttp(self.worker)
 
 
-def environ_for(home: Path, **changes: str) -> dict[str, str]:
-    """A complete environment of a paper bot; an empty change removes the variable."""
-    environ = {
+USUAL_LIMITS = {
+    "MAX_DAILY_LOSS_USD": "500",
+    "MAX_SLIPPAGE_BPS": "25",
+    "MAX_ORDER_NOTIONAL_USD": "2000",
+    "MAX_POSITION_USD": "5000",
+    "MAX_ORDERS_PER_DAY": "1000",
+}
+ALPACA = {"ALPACA_API_KEY": KEY_ID, "ALPACA_SECRET_KEY": SECRET, "ALPACA_BASE_URL": "http://127.0.0.1:9"}
+OWN: dict[str, dict[str, str]] = {
+    "alpaca-bot": {
+        **USUAL_LIMITS,
+        **ALPACA,
         "TRADING_MODE": "paper",
         "ENABLE_LIVE_TRADING": "false",
         "CONFIRM_LIVE_TRADING": "false",
-        "ALPACA_API_KEY": KEY_ID,
-        "ALPACA_SECRET_KEY": SECRET,
-        "ALPACA_BASE_URL": "http://127.0.0.1:9",
+        "SYMBOLS": "AAPL",
+    },
+    "kraken-bot": {
+        **USUAL_LIMITS,
+        "IS_LIVE": "false",
+        "KRAKEN_API_KEY": KEY_ID,
+        "KRAKEN_API_SECRET": SECRET,
+        "KRAKEN_ACCOUNT": "PAPER-1",
+        "CAPITAL_BUFFER_PCT": "20",
+        "MAX_DRAWDOWN_PCT": "10",
+        "SYMBOLS": "BTC/USD",
+    },
+    "kalshi-polymarket": {
+        "LIVE_TRADING": "false",
+        "LIVE_TRADING_INITIAL_BALANCE": "1000",
+        "LIVE_TRADING_BET_AMOUNT": "50",
+        "LIVE_TRADING_MIN_ROI": "2",
+        "LIVE_TRADING_MAX_POSITION_SIZE": "500",
+        "LIVE_TRADING_MAX_DAILY_TRADES": "1000",
+        "LIVE_TRADING_DAILY_LOSS_LIMIT": "200",
+        "LIVE_TRADING_RESET_KEY": "canary-reset-key",
+        "MAX_SLIPPAGE_BPS": "500",
+        "KALSHI_API_KEY": KEY_ID,
+        "KALSHI_PRIVATE_KEY": SECRET,
+        "KALSHI_API_URL": "http://127.0.0.1:9",
+        "KALSHI_ACCOUNT": "PAPER-1",
+        "POLYMARKET_ACCOUNT": "PAPER-1",
+        "POLYMARKET_API_KEY": KEY_ID,
+        "POLYMARKET_API_SECRET": SECRET,
+        "POLYMARKET_PASSPHRASE": SECRET,
+        "POLYMARKET_WALLET_KEY": SECRET,
+        "SYMBOLS": "kalshi:KXFED-26DEC-T4,polymarket:1001",
+    },
+    "smart-alpaca": {
+        **USUAL_LIMITS,
+        **ALPACA,
+        "ALPACA_PAPER": "true",
+        "NODE_ENV": "production",
+        "SYMBOLS": "AAPL",
+    },
+    "ibkr-assistant": {
+        **USUAL_LIMITS,
+        "ENV": "paper",
+        "IBKR_PORT": "18801",
+        "IBKR_ACCOUNT": "DU1",
+        "SYMBOLS": "AAPL",
+    },
+}
+LIVE: dict[str, dict[str, str]] = {
+    "alpaca-bot": {"TRADING_MODE": "live", "ENABLE_LIVE_TRADING": "true", "CONFIRM_LIVE_TRADING": "true"},
+    "kraken-bot": {"IS_LIVE": "true", "KRAKEN_ACCOUNT": "LIVE-1"},
+    "kalshi-polymarket": {"LIVE_TRADING": "true", "KALSHI_ACCOUNT": "LIVE-1", "POLYMARKET_ACCOUNT": "LIVE-1"},
+    "smart-alpaca": {"ALPACA_PAPER": "false"},
+    "ibkr-assistant": {"ENV": "live", "IBKR_PORT": "18802", "IBKR_ACCOUNT": "U1"},
+}
+WITH_HTTP = tuple(name for name in SYSTEMS if name != "kraken-bot")
+
+
+def environ_for(home: Path, system: str = "alpaca-bot", **changes: str) -> dict[str, str]:
+    """A complete environment of a paper bot; an empty change removes the variable."""
+    environ = {
+        **OWN[system],
         "SIZE_MULTIPLIER": "1",
         "INSTANCE": "a1",
-        "SYMBOLS": "AAPL",
-        "MAX_DAILY_LOSS_USD": "500",
-        "MAX_SLIPPAGE_BPS": "25",
-        "MAX_ORDER_NOTIONAL_USD": "2000",
-        "MAX_POSITION_USD": "5000",
-        "MAX_ORDERS_PER_DAY": "1000",
         "BOT_HOME": str(home),
         "BOT_PORT": "0",
         "GATE_FILE": str(home / "gate"),
@@ -170,31 +302,24 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts (or restarts, on the same files) a bot; `armed=False` leaves the switch as it is found."""
     rigs: list[Rig] = []
 
-    def begin(armed: bool = True, **changes: str) -> Rig:
-        (tmp_path / "var").mkdir(exist_ok=True)
-        settings = read_settings(environ_for(tmp_path, **changes))
+    def begin(system: str = "alpaca-bot", armed: bool = True, **changes: str) -> Rig:
+        settings, habits = system_named(system).read(environ_for(tmp_path, system, **changes))
         clock = rigs[-1].clock if rigs else ManualClock(START)
-        venue = rigs[-1].venue if rigs else MemoryVenue(clock)
-        parts = Parts(
-            venue=venue,
-            kill_venue=lambda: venue,
-            audit=Audit(tmp_path / "var" / f"audit-{settings.mode}.sqlite", settings.mode, settings.instance),
-            switch=Switch(tmp_path / "var" / "switch.sqlite", clock),
-            faults=Faults(tmp_path),
-            log=open_log(tmp_path, clock, (SECRET,)),
-        )
-        rig = Rig(Worker(settings, clock, parts), clock, venue, settings)
-        if armed and rig.worker.switch.state.tripped:
-            assert rig.worker.rearm(rig.worker.switch.state.reason)
+        venues = rigs[-1].venues if rigs else {}
+
+        def open_memory(kind: str, access: Access, _timeout: float | None) -> MemoryVenue:
+            return venues.setdefault(kind, MemoryVenue(clock, kind, access.mode))
+
+        log = open_log(settings.log_file, clock, settings.secrets(), settings.anomalies_file)
+        rig = Rig(make_worker(settings, habits, clock, log, open_memory), clock, venues, settings)
         rigs.append(rig)
+        if armed:
+            rig.arm()
         return rig
 
     yield begin
     for rig in rigs:
-        rig.worker.audit.close()
-        rig.worker.switch.close()
-        for handler in rig.worker.log.handlers:
-            handler.close()
+        close_worker(rig.worker)
 
 
 class Outside:
@@ -209,10 +334,14 @@ class Outside:
         assert answer.status_code < 300, answer.text
         return answer.json()
 
+    def key(self, environment: str, venue: str = "alpaca") -> Mapping[str, str]:
+        """A fresh key for the bot; at Alpaca the one before it stops working."""
+        return self.admin("keys", environment=environment, venue=venue, purpose="bot")
+
     def account_environ(self, home: Path, environment: str = "paper", **changes: str) -> dict[str, str]:
-        """An environment with a fresh key of that account; the keys before it stop working."""
-        pair = self.admin("keys", environment=environment)
-        keys = {"ALPACA_API_KEY": pair["key_id"], "ALPACA_SECRET_KEY": pair["secret"]}
+        """An environment of seed 000 with a fresh key of that account."""
+        pair = self.key(environment)
+        keys = {"ALPACA_API_KEY": pair["key"], "ALPACA_SECRET_KEY": pair["secret"]}
         url = f"http://127.0.0.1:{self.ports[f'alpaca_{environment}']}"
         return environ_for(home, **{**keys, "ALPACA_BASE_URL": url, "SYMBOLS": "AAPL,MSFT", **changes})
 

@@ -18,7 +18,7 @@ def _order(name: str = "a1-p-AAPL-1", side: str = "buy") -> NewOrder:
 
 
 def _submit(audit: Audit, order: NewOrder) -> None:
-    audit.decide(Decision(START, "AAPL", "AAPL-1", "buy", "submit", "", order))
+    audit.decide(Decision(START, "alpaca", "AAPL", "AAPL-1", "buy", "submit", "", order))
 
 
 def _fill(fill_id: str, order_id: str = "v1", side: str = "buy", price: str = "100.10") -> VenueFill:
@@ -27,11 +27,11 @@ def _fill(fill_id: str, order_id: str = "v1", side: str = "buy", price: str = "1
 
 def test_a_file_of_the_other_mode_or_account_is_refused(tmp_path: Path) -> None:
     audit = Audit(tmp_path / "a.sqlite", "paper", "a1")
-    audit.stamp_account("PA9OTHER", bind=False)
-    audit.stamp_account("PA3TEST", bind=True)
-    audit.stamp_account("PA3TEST", bind=True)
+    audit.stamp_account("alpaca", "PA9OTHER", bind=False)
+    audit.stamp_account("alpaca", "PA3TEST", bind=True)
+    audit.stamp_account("alpaca", "PA3TEST", bind=True)
     with pytest.raises(AuditRefused, match="account PA3TEST, not PA4"):
-        audit.stamp_account("PA4", bind=False)
+        audit.stamp_account("alpaca", "PA4", bind=False)
     audit.close()
     with pytest.raises(AuditRefused, match="mode paper, not live"):
         Audit(tmp_path / "a.sqlite", "live", "a1")
@@ -46,9 +46,10 @@ def test_the_tables_are_the_documented_ones(tmp_path: Path) -> None:
     }
     connection.close()
     assert columns == {
-        "decisions": "id at mode instance symbol signal_id action side qty price outcome reason client_order_id",
-        "orders": "client_order_id order_id at mode symbol side qty limit_price status reference_price updated_at",
-        "fills": "fill_id order_id client_order_id symbol side qty price reference_price at",
+        "decisions": "id at mode instance venue symbol signal_id action side qty price outcome reason client_order_id",
+        "orders": "client_order_id order_id at mode venue symbol side qty limit_price status reference_price"
+        " updated_at",
+        "fills": "fill_id order_id client_order_id venue symbol side qty price reference_price at",
         "loops": "id started_at finished_at mode switch size_multiplier error",
     }
 
@@ -79,11 +80,12 @@ def test_fills_are_stored_once_and_only_of_own_orders(tmp_path: Path) -> None:
     audit = Audit(tmp_path / "a.sqlite", "paper", "a1")
     _submit(audit, _order())
     audit.update_order("a1-p-AAPL-1", "filled", START, "v1")
-    assert audit.fills_awaited(START)
+    assert audit.fills_awaited("alpaca", START)
     assert audit.record_fills([_fill("f1"), _fill("f1"), _fill("f2", order_id="somebody else's")]) == 1
-    assert not audit.fills_awaited(START)
+    assert not audit.fills_awaited("alpaca", START)
     assert audit.held("AAPL") == 2
     assert audit.recent_slippage(20) == [Decimal("10.00")]
+    assert audit.at_stake_usd() == Decimal("200.20")
     assert audit.recent_slippage(20, START) == [], "fills up to the re-arm are not judged again"
     audit.close()
     assert Audit(tmp_path / "a.sqlite", "paper", "a1").held("AAPL") == 2
@@ -91,9 +93,10 @@ def test_fills_are_stored_once_and_only_of_own_orders(tmp_path: Path) -> None:
 
 def test_where_to_ask_for_fills_from(tmp_path: Path) -> None:
     audit = Audit(tmp_path / "a.sqlite", "paper", "a1")
-    assert audit.fills_known_until() is None
+    assert audit.fills_known_until("alpaca") is None
     _submit(audit, _order())
-    assert audit.fills_known_until() == START
+    assert audit.fills_known_until("alpaca") == START
+    assert audit.fills_known_until("another venue") is None
 
 
 def test_counts_are_of_the_day(tmp_path: Path) -> None:

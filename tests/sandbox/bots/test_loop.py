@@ -7,7 +7,7 @@ import pytest
 
 from ops.sandbox.bots.venue import VenueUnknown
 
-from .conftest import KEY_ID, SECRET, Rig, Start
+from .conftest import KEY_ID, LIVE, SECRET, Rig, Start
 
 FIVE_ORDERS = 20
 
@@ -49,8 +49,7 @@ def test_a_bot_that_starts_for_the_first_time_waits_to_be_armed(start: Start) ->
 
 @pytest.mark.parametrize(("number", "mode"), [("912345678", "paper"), ("PA3TEST", "live")])
 def test_an_account_of_the_other_mode_trips(start: Start, number: str, mode: str) -> None:
-    live = {"TRADING_MODE": "live", "ENABLE_LIVE_TRADING": "true", "CONFIRM_LIVE_TRADING": "true"}
-    rig = start(**live) if mode == "live" else start()
+    rig = start(**LIVE["alpaca-bot"]) if mode == "live" else start()
     rig.venue.number = number
     rig.run(8)
     assert rig.worker.switch.state.reason == "account does not match mode"
@@ -99,36 +98,13 @@ def test_slippage_trips_and_a_rearm_forgives_only_the_fills_before_it(start: Sta
     assert rig.worker.worst_recent_slippage() == Decimal("31.00")
 
 
-@pytest.mark.parametrize("control", ["daily_loss", "slippage"])
-def test_a_drill_is_tripped_by_the_bots_own_trigger_until_rearmed(start: Start, control: str) -> None:
-    rig = start()
-    rig.run(1)
-    rig.worker.drill(control)
-    assert not rig.worker.switch.state.tripped
-    rig.run(1)
-    reason = rig.worker.switch.state.reason
-    assert reason.startswith(control.replace("_", " "))
-    assert rig.worker.rearm(reason)
-    rig.run(3)
-    assert not rig.worker.switch.state.tripped
-
-
-def test_a_replay_sends_nothing(start: Start) -> None:
-    rig = start()
-    rig.run(FIVE_ORDERS)
-    sent = len(rig.venue.submissions)
-    assert sent > 10
-    assert rig.worker.replay() == {"replayed": sent, "submitted": 0, "refused_duplicates": sent}
-    assert len(rig.venue.submissions) == sent
-
-
 def test_a_replay_would_show_a_bot_that_forgets(start: Start) -> None:
     rig = start()
     rig.run(FIVE_ORDERS)
     rig.worker.audit._connection.execute("DELETE FROM orders")
     rig.venue.orders.clear()
     rig.venue.booked.clear()
-    assert rig.worker.replay()["submitted"] > 0
+    assert rig.worker.drills.replay()["submitted"] > 0
 
 
 def test_an_exception_is_logged_counted_and_survived(start: Start) -> None:
@@ -235,3 +211,16 @@ def test_nothing_is_sent_once_the_process_is_stopping(start: Start) -> None:
     rig.run(4)
     assert len(rig.venue.submissions) == sent
     assert rig.venue.open_orders() == []
+
+
+def test_records_that_cannot_be_kept_trip_as_well(start: Start) -> None:
+    rig = start("kalshi-polymarket")
+    rig.run(1)
+    (rig.settings.home / ".paper_trading_data.json.new").mkdir()
+    for _ in range(5):
+        rig.venue.equity -= 1  # so that there is something to write
+        rig.run(1)
+    assert rig.worker.switch.state.reason == "5 loops failed in a row"
+    assert rig.worker.pulse.last_error == "IsADirectoryError: [Errno 21] Is a directory: '" + str(
+        rig.settings.home / ".paper_trading_data.json.new'"
+    )

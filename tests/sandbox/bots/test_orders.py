@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from ops.sandbox.bots.signals import client_order_id, signal_at
+from ops.sandbox.bots.signals import signal_at
 from ops.sandbox.bots.venue import NewOrder, VenueRefused, VenueUnknown
 
 from .conftest import Rig, Start
@@ -16,7 +16,7 @@ def _to_buy(rig: Rig) -> None:
 
 
 def _client_id(rig: Rig) -> str:
-    return client_order_id(signal_at("AAPL", rig.clock.now(), 5), "a1-p-")
+    return rig.worker.desk.client_id(signal_at("AAPL", rig.clock.now(), 5))
 
 
 def _status(rig: Rig) -> str | None:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.sandbox.bots.broker import AlpacaBroker
+from ops.sandbox.bots.brokers.alpaca import AlpacaBroker
 from ops.sandbox.bots.clock import SystemClock
-from ops.sandbox.bots.settings import read_settings
 from ops.sandbox.bots.switch import Switch
+from ops.sandbox.bots.system import system_named
 from ops.sandbox.week import AdminControl, WeekBot, WeekFailed, WeekSummary, run_week
 
 from .conftest import ADMIN_TOKEN, Outside, environ_for
@@ -47,7 +47,7 @@ class Week:
 def week(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Week:
     homes = {name: tmp_path_factory.mktemp(name) for name in NAMES}
     environ = outside.account_environ(homes["a1"])
-    bots = [WeekBot(environ | environ_for_host(homes[name], name)) for name in NAMES]
+    bots = [WeekBot("alpaca-bot", environ | environ_for_host(homes[name], name)) for name in NAMES]
     days: list[date] = []
     control = AdminControl(outside.ports["admin"], ADMIN_TOKEN)
     summary = run_week(bots, control, END, on_day=lambda day: days.append(day.date()))
@@ -122,7 +122,8 @@ def test_the_bots_end_armed(week: Week, name: str) -> None:
 
 
 def test_the_venue_is_back_on_real_time_and_always_open(week: Week, tmp_path: Path) -> None:
-    broker = AlpacaBroker(read_settings(week.environ))
+    settings, _ = system_named("alpaca-bot").read(week.environ)
+    broker = AlpacaBroker(settings.venues["alpaca"].access)
     assert broker.market_open()
     account = broker.account()
     assert abs(account.equity - 100_000) < 500
@@ -146,7 +147,7 @@ class BrokenControl:
 def test_a_week_that_breaks_gives_the_venue_its_time_back(tmp_path: Path) -> None:
     control = BrokenControl()
     with pytest.raises(WeekFailed, match="gone"):
-        run_week([WeekBot(environ_for(tmp_path))], control, END, days=1)
+        run_week([WeekBot("alpaca-bot", environ_for(tmp_path))], control, END, days=1)
     assert control.asked[-2:] == [None, "always"]
 
 
@@ -166,4 +167,4 @@ def test_a_bot_that_ends_halted_fails_the_week(outside: Outside, tmp_path: Path)
     environ = outside.account_environ(tmp_path, INSTANCE="b1", MAX_SLIPPAGE_BPS="0.01")
     control = AdminControl(outside.ports["admin"], ADMIN_TOKEN)
     with pytest.raises(WeekFailed, match="b1: switch ON: slippage"):
-        run_week([WeekBot(environ)], control, END, days=0)
+        run_week([WeekBot("alpaca-bot", environ)], control, END, days=0)

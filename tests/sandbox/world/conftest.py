@@ -14,7 +14,8 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.embedded import embedded_world, free_ports_config
-from ops.sandbox.faults import CATALOGUE
+from ops.sandbox.faults import WORLD_FAULTS
+from ops.sandbox.venues.alpaca.faults import FAULTS
 from ops.sandbox.world import World
 
 # A folder .hypothesis in the checkout would make pytest warn at its next start, and warnings are errors here.
@@ -69,7 +70,7 @@ def outside(shared_world: Outside) -> Iterator[Outside]:
     """One world for all tests of a module: a second later for each, faults off and clock free afterwards."""
     shared_world.wall.later(1)
     yield shared_world
-    for name in CATALOGUE:
+    for name in {**FAULTS, **WORLD_FAULTS}:
         for environment in ("paper", "live"):
             shared_world.admin("faults", {"environment": environment, "fault": name, "on": False})
     shared_world.admin("clock", {"now": None})

@@ -26,10 +26,13 @@ def config_text(state: Path, **changes: Any) -> dict[str, Any]:
         "state": str(state),
         "seed": 7,
         "admin": {"port": 0, "token": "admin-token"},
-        "alpaca": {
-            "paper": {"port": 0, "number": "PA3SANDBOX01", "cash": "100000"},
-            "live": {"port": 0, "number": "912345678", "cash": "25000"},
-            "symbols": {"AAPL": "190.00"},
+        "venues": {
+            "alpaca": {
+                "kind": "alpaca",
+                "paper": {"port": 0, "number": "PA3SANDBOX01", "cash": "100000"},
+                "live": {"port": 0, "number": "912345678", "cash": "25000"},
+                "symbols": {"AAPL": "190.00"},
+            }
         },
         "prometheus": {"port": 0, "jobs": {"bot": ["127.0.0.1:9"]}, "scrape_seconds": 1},
         "grafana": {"port": 0, "token": "g", "dashboards": [str(DASHBOARD)]},
@@ -132,7 +135,7 @@ def test_a_wrong_configuration_is_one_line_without_secrets(
 def test_it_remembers_everything_across_a_restart(tmp_path: Path) -> None:
     config = free_ports_config(tmp_path / "state")
     with embedded_world(config, random.Random(1), WorldClock()) as world:
-        key_id, secret = world.exchange.issue_key("paper")
+        key_id, secret = world.venues["alpaca"].issue_key("paper", "bot").values()
         before = _look(world.ports, key_id, secret, trade=True)
         admin(world.ports, "hours", hours="regular")
         admin(world.ports, "price", symbol="MSFT", factor="0.5")
@@ -140,18 +143,18 @@ def test_it_remembers_everything_across_a_restart(tmp_path: Path) -> None:
         before["account"] = _look(world.ports, key_id, secret)["account"]
     with embedded_world(config, random.Random(2), WorldClock()) as world:
         after = _look(world.ports, key_id, secret)
-        assert world.exchange.market.hours == "regular"
-        assert world.exchange.faults.is_on("maintenance", "live")
-        assert float(world.exchange.market.prices.shocks["MSFT"]) == 0.5
+        assert world.venues["alpaca"].market.hours == "regular"
+        assert world.venues["alpaca"].faults.is_on("maintenance", "live")
+        assert float(world.venues["alpaca"].market.prices.shocks["MSFT"]) == 0.5
         client = _client(world.ports, key_id, secret)
         with pytest.raises(Exception, match="client_order_id must be unique"):
             client.submit_order(_rest())
     assert after["account"] == before["account"]
     assert after["orders"] == before["orders"]
     assert after["fills"] == before["fills"]
-    files = {path.name: path.stat().st_mode & 0o077 for path in (tmp_path / "state").iterdir()}
+    files = {path.name: path.stat().st_mode & 0o077 for path in (tmp_path / "state").rglob("*")}
     assert {name for name, others in files.items() if others} <= {"ports.json"}
-    assert secret not in (tmp_path / "state" / "venue.sqlite").read_bytes().decode("latin-1")
+    assert secret not in (tmp_path / "state" / "alpaca" / "venue.sqlite").read_bytes().decode("latin-1")
 
 
 def admin(ports: dict[str, int], path: str, **body: object) -> None:
@@ -217,10 +220,11 @@ def test_every_listener_logs_its_requests_without_tokens(tmp_path: Path) -> None
 
 def test_the_request_limit_is_real_and_per_account(tmp_path: Path) -> None:
     config = free_ports_config(tmp_path / "state")
-    tight = config.model_copy(update={"alpaca": config.alpaca.model_copy(update={"requests_per_minute": 3})})
+    alpaca = config.venues["alpaca"].model_copy(update={"requests_per_minute": 3})
+    tight = config.model_copy(update={"venues": {"alpaca": alpaca}})
     with embedded_world(tight, random.Random(1), WorldClock()) as world:
         admin(world.ports, "clock", now="2026-11-20T17:00:00Z")
-        key_id, secret = world.exchange.issue_key("paper")
+        key_id, secret = world.venues["alpaca"].issue_key("paper", "bot").values()
         headers = {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret}
         url = f"http://127.0.0.1:{world.ports['alpaca_paper']}/v2/clock"
         answers = [requests.get(url, headers=headers, timeout=5) for _ in range(4)]
@@ -247,7 +251,7 @@ def test_a_broken_world_stops_and_says_why(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_request_log_holds_no_secret_and_no_body(tmp_path: Path) -> None:
     with embedded_world(free_ports_config(tmp_path / "state"), random.Random(1), WorldClock()) as world:
-        key_id, secret = world.exchange.issue_key("paper")
+        key_id, secret = world.venues["alpaca"].issue_key("paper", "bot").values()
         _look(world.ports, key_id, secret, trade=True)
     lines = [json.loads(line) for line in (tmp_path / "state" / "requests.jsonl").read_text().splitlines()]
     lines = [line for line in lines if line["listener"].startswith("alpaca")]

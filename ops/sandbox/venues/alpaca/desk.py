@@ -176,7 +176,7 @@ class Desk:
         self._line("rejected", at, {"order_id": "", **claimed}, key_id, reason)
 
     def _line(self, event: str, at: datetime, order: dict[str, Any], key_id: str, reason: str) -> None:
-        who = {"environment": self.account.environment, "account": self.account.number}
+        who = {"venue": "alpaca", "environment": self.account.environment, "account": self.account.number}
         self._record({"time": stamp(at), **who, "event": event, **order, "key_id": key_id, "reason": reason})
 
     def _order(self, ticket: Ticket, order_id: str, key_id: str, at: datetime) -> Order:

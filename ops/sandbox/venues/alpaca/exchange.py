@@ -2,73 +2,59 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
-from ops.sandbox.clock import WorldClock
 from ops.sandbox.faults import ENVIRONMENTS, FaultBoard
-from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues.alpaca import calendar, tickets, wire
 from ops.sandbox.venues.alpaca.accounts import Account
-from ops.sandbox.venues.alpaca.desk import Desk, Record
+from ops.sandbox.venues.alpaca.desk import Desk
+from ops.sandbox.venues.alpaca.faults import FAULTS
 from ops.sandbox.venues.alpaca.keys import KeyRing
 from ops.sandbox.venues.alpaca.limits import RequestLimit
 from ops.sandbox.venues.alpaca.market import HOURS, Market, derived_uuid
 from ops.sandbox.venues.alpaca.matching import settle
-from ops.sandbox.venues.alpaca.orders import Order, Ticket
 from ops.sandbox.venues.alpaca.prices import Prices
+from ops.sandbox.venues.alpaca.refusals import Refusal
 from ops.sandbox.venues.alpaca.store import Store
+from ops.sandbox.venues.venue import Opening
 
 DASHBOARD = "dashboard"
 """Key id in the order log of orders placed by hand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How the venue starts: (number, cash in USD) per environment, listed symbols with their base price."""
-
-    accounts: Mapping[str, tuple[str, Decimal]]
-    symbols: Mapping[str, Decimal]
-    seed: int
-    requests_per_minute: int = 100_000
-
-
 class Exchange:
     """What the HTTP listeners and the admin API share."""
 
-    def __init__(
-        self, opening: Opening, clock: WorldClock, store: Store, record: Record, entropy: random.Random
-    ) -> None:
-        self.clock = clock
-        self.store = store
+    def __init__(self, opening: Opening) -> None:
+        self.opening, self.clock = opening, opening.clock
+        self.store = store = Store(opening.state / "venue.sqlite")
         self.market = Market(Prices(opening.symbols, opening.seed), store.setting("hours", "always"))
         shocks = store.setting("shocks", {})
         self.market.prices.shocks.update({symbol: Decimal(factor) for symbol, factor in shocks.items()})
-        self.faults = FaultBoard()
-        for environment, name, parameters in store.setting("faults", []):
-            self.faults.switch(environment, name, True, parameters)
-        self.keys = KeyRing(entropy)
+        self.faults = FaultBoard(FAULTS)
+        self.faults.restore(store.setting("faults", []))
+        self.keys = KeyRing(opening.entropy)
         self.keys.issued.update({key.key_id: key for key in store.issued_keys()})
-        self.desks = {environment: self._desk(environment, opening, record) for environment in ENVIRONMENTS}
+        self.desks = {environment: self._desk(environment) for environment in ENVIRONMENTS}
         self.limits = {name: RequestLimit(opening.requests_per_minute) for name in ENVIRONMENTS}
         self._cancels = dict.fromkeys(ENVIRONMENTS, 0)
 
-    def _desk(self, environment: str, opening: Opening, record: Record) -> Desk:
-        number, cash = opening.accounts[environment]
-        account = self.store.account(environment) or self._new_account(environment, number, cash, opening.seed)
-        desk = Desk(account, self.market, record, lambda: self._cancel_sticks(environment))
+    def _desk(self, environment: str) -> Desk:
+        account = self.store.account(environment) or self._new_account(environment)
+        desk = Desk(account, self.market, self.opening.record, lambda: self._cancel_sticks(environment))
         self.store.load(desk)
         self.store.save(desk)
         return desk
 
-    def _new_account(self, environment: str, number: str, cash: Decimal, seed: int) -> Account:
-        now = self.clock.now()
+    def _new_account(self, environment: str) -> Account:
+        now, (number, cash) = self.clock.now(), self.opening.accounts[environment]
         return Account(
             environment=environment,
-            id=derived_uuid(seed, environment, "account"),
+            id=derived_uuid(self.opening.seed, environment, "account"),
             number=number,
             cash=cash,
             created_at=now,
@@ -93,13 +79,14 @@ class Exchange:
             settle(desk, now)
             self.store.save(desk)
 
-    def issue_key(self, environment: str) -> tuple[str, str]:
-        pair = self.keys.issue(environment, self.clock.wall())
+    def issue_key(self, environment: str, purpose: str) -> Mapping[str, str]:
+        """Alpaca knows no purposes: every key may do everything, and a new one ends the one before it."""
+        key_id, secret = self.keys.issue(environment, self.clock.wall())
         self.store.save_keys(self.keys.issued.values())
-        return pair
+        return {"key": key_id, "secret": secret}
 
     def pin_clock(self, at: datetime | None) -> None:
-        self.clock.pin(at)
+        """What was due at the new time happens."""
         self.settle()
 
     def set_hours(self, hours: str) -> None:
@@ -126,12 +113,22 @@ class Exchange:
         self.faults.switch(environment, name, on, parameters)
         if name == "half_cancel" and environment in self._cancels:
             self._cancels[environment] = 0
-        active = [(place, fault, given) for (place, fault), given in self.faults.active.items()]
-        self.store.save_setting("faults", active)
+        self.store.save_setting("faults", self.faults.saved())
 
-    def place_by_hand(self, environment: str, wish: Ticket) -> Order:
-        """An order typed into the venue's dashboard: no key, no bot, no faults."""
+    def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An order typed into the venue's dashboard: no key, no bot, no faults; market without limit_price."""
+        limited = body.get("limit_price") is not None
+        shape = {"type": "limit" if limited else "market", "time_in_force": "gtc" if limited else "day"}
+        wish: dict[str, Any] = {name: body[name] for name in ("symbol", "side", "qty", "limit_price") if name in body}
         self.settle()
-        order = self.desks[environment].submit(wish, DASHBOARD, self.clock.now())
+        try:
+            ticket = tickets.ticket_of({**wish, **shape}, self.market, str(uuid4()))
+            order = self.desks[environment].submit(ticket, DASHBOARD, self.clock.now())
+        except Refusal as refusal:
+            raise ValueError(refusal.message) from None
         self.settle()
-        return order
+        return wire.order_body(order, self.market.asset_ids[order.symbol])
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()

@@ -10,13 +10,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from ops.sandbox.journal import JsonLines, stamp
+from ops.sandbox.journal import stamp
 from ops.sandbox.venues.alpaca import api
 from ops.sandbox.venues.alpaca.api import Call, Reply
 from ops.sandbox.venues.alpaca.exchange import Exchange
 from ops.sandbox.venues.alpaca.market import derived_uuid
 from ops.sandbox.venues.alpaca.queries import View
 from ops.sandbox.venues.alpaca.refusals import Refusal, unauthorized
+from ops.sandbox.venues.venue import Record
 
 STALE_LAG_SECONDS = 5
 _HTML = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>502 Bad Gateway</body>\r\n</html>\r\n"
@@ -50,10 +51,10 @@ _RATE_LIMITED = _refused(429, 42910000, "rate limit exceeded")
 class AlpacaListener:
     """ASGI application for one environment. Starlette reads the request; the reply is two plain messages."""
 
-    def __init__(self, exchange: Exchange, environment: str, requests: JsonLines) -> None:
+    def __init__(self, exchange: Exchange, environment: str, log: Record) -> None:
         self.exchange = exchange
         self.environment = environment
-        self.requests = requests
+        self.log = log
         self.desk = exchange.desks[environment]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +122,7 @@ class AlpacaListener:
             return SILENCE
         if accepted and self._strikes("gateway_timeout_after", request):
             return _refused(504, 50410000, "gateway timeout")
-        if wire.status < 300 and wire.body and self._strikes("truncated_json", request):
+        if wire.body and self._strikes("truncated_json", request):
             return replace(wire, body=wire.body[: len(wire.body) // 2])
         return wire
 
@@ -147,7 +148,7 @@ class AlpacaListener:
     def _log(self, request: Request, wire: Wire) -> None:
         """One line per request. Only key ids the venue issued: others may be misplaced secrets."""
         sent = request.headers.get("apca-api-key-id", "")
-        self.requests.append(
+        self.log(
             {
                 "time": stamp(self.exchange.clock.wall()),
                 "listener": f"alpaca-{self.environment}",

@@ -1,0 +1,167 @@
+"""Interactive Brokers as the world hosts it: two gateways (paper and live) that speak the TWS protocol on raw TCP.
+
+There are no credentials on the socket: whoever connects may trade, and the account id is the only proof of which
+account it is (venues.md 6.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from ops.sandbox.faults import FaultBoard
+from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues.alpaca.limits import RequestLimit
+from ops.sandbox.venues.alpaca.market import HOURS, Market
+from ops.sandbox.venues.alpaca.prices import Prices
+from ops.sandbox.venues.ibkr.book import Book, Hooks
+from ops.sandbox.venues.ibkr.faults import FAULTS
+from ops.sandbox.venues.ibkr.frames import text
+from ops.sandbox.venues.ibkr.gateway import IbkrGateway
+from ops.sandbox.venues.ibkr.matching import settle
+from ops.sandbox.venues.ibkr.orders import BY_HAND, Account, Ticket
+from ops.sandbox.venues.ibkr.refusals import Refusal
+from ops.sandbox.venues.ibkr.session import Session
+from ops.sandbox.venues.ibkr.store import Store
+from ops.sandbox.venues.venue import ENVIRONMENTS, Listener, Opening, Stream
+
+_REFERENCE = ("SPY", Decimal("580.00"))
+"""Always listed: its trading hours stand for those of US stocks."""
+
+
+class SimulatedIbkr:
+    """The simulated venue (`SimulatedVenue`)."""
+
+    def __init__(self, opening: Opening) -> None:
+        self.opening = opening
+        self.clock = opening.clock
+        opening.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.store = Store(opening.state / "ibkr.sqlite")
+        symbols = {_REFERENCE[0]: _REFERENCE[1], **opening.symbols}
+        self.market = Market(Prices(symbols, opening.seed), self.store.setting("hours", "always"))
+        shocks = self.store.setting("shocks", {})
+        self.market.prices.shocks.update({symbol: Decimal(factor) for symbol, factor in shocks.items()})
+        self.faults = FaultBoard(FAULTS)
+        self.faults.restore(self.store.setting("faults", []))
+        self._cancels = dict.fromkeys(ENVIRONMENTS, 0)
+        self.gateways = {environment: self._gateway(environment) for environment in ENVIRONMENTS}
+
+    def _gateway(self, environment: str) -> IbkrGateway:
+        number, cash = self.opening.accounts[environment]
+        account = self.store.account(environment) or self._new_account(environment, number, cash)
+        hooks = Hooks(
+            self.opening.record,
+            lambda event, order, fill: self.gateways[environment].tell(event, order, fill),
+            lambda: self._cancel_sticks(environment),
+        )
+        book = Book(account, self.market, hooks)
+        self.store.load(book)
+        self.store.save(book)
+        gateway = IbkrGateway(book, self.faults, self.clock, self.settle)
+        gateway.limit = RequestLimit(self.opening.requests_per_minute)
+        gateway.log_request = self.opening.request
+        return gateway
+
+    def _new_account(self, environment: str, number: str, cash: Decimal) -> Account:
+        now = self.clock.now()
+        return Account(environment, number, cash, cash, now, calendar.last_close(now))
+
+    def _cancel_sticks(self, environment: str) -> bool:
+        """Whether a cancel will never complete: all, or every second one since the fault was switched on."""
+        if self.faults.is_on("stuck_cancel", environment):
+            return True
+        if not self.faults.is_on("half_cancel", environment):
+            return False
+        self._cancels[environment] += 1
+        return self._cancels[environment] % 2 == 0
+
+    def listeners(self) -> Mapping[str, Listener]:
+        """The paper and the live gateway's API port."""
+        return {environment: Listener(stream=self._stream(environment)) for environment in ENVIRONMENTS}
+
+    def _stream(self, environment: str) -> Stream:
+        async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await Session(self.gateways[environment], reader, writer).converse()
+
+        return converse
+
+    def issue_key(self, environment: str, purpose: str) -> Mapping[str, str]:
+        """Nothing: there are no credentials on the socket."""
+        return {}
+
+    def settle(self) -> None:
+        """Let time pass in both environments, tell the clients, and store what changed."""
+        now = self.clock.now()
+        for gateway in self.gateways.values():
+            settle(gateway.book, now)
+            gateway.push_ticks(now)
+            self.store.save(gateway.book)
+
+    def pin_clock(self, at: datetime | None) -> None:
+        self.clock.pin(at)
+        self.settle()
+
+    def set_hours(self, hours: str) -> None:
+        """Raises ValueError for hours the market does not know."""
+        if hours not in HOURS:
+            raise ValueError(f"hours must be one of {', '.join(HOURS)}, got {hours!r}")
+        self.settle()
+        self.market.hours = hours
+        self.store.save_setting("hours", hours)
+        self.settle()
+
+    def shock(self, symbol: str, factor: Decimal) -> None:
+        """Multiply a symbol's price from now on. Raises ValueError for an unknown symbol or a bad factor."""
+        if symbol not in self.market.asset_ids:
+            raise ValueError(f"unknown symbol {symbol!r}; listed: {', '.join(sorted(self.market.asset_ids))}")
+        if not factor.is_finite() or factor <= 0:
+            raise ValueError("factor must be a number above zero")
+        self.settle()
+        self.market.prices.shocks[symbol] = factor
+        self.store.save_setting("shocks", {name: str(value) for name, value in self.market.prices.shocks.items()})
+        self.settle()
+
+    def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
+        was_lost = self.faults.is_on("lost_link", environment)
+        self.faults.switch(environment, name, on, parameters)
+        if name == "half_cancel":
+            self._cancels[environment] = 0
+        if name == "lost_link" and on != was_lost:
+            self.gateways[environment].link_changed(on)
+        if name == "maintenance" and on:
+            for session in list(self.gateways[environment].sessions.values()):
+                session.drop()
+        self.store.save_setting("faults", self.faults.saved())
+
+    def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An order typed into the gateway's own window: no client, no faults. Raises ValueError if refused."""
+        gateway, price, stop = self.gateways[environment], body.get("limit_price"), body.get("stop_price")
+        kind = {(True, False): "LMT", (False, False): "MKT", (False, True): "STP", (True, True): "STP LMT"}
+        if body["symbol"] not in self.market.asset_ids:
+            raise ValueError(f"unknown symbol {body['symbol']!r}; listed: {', '.join(sorted(self.market.asset_ids))}")
+        ticket = Ticket(
+            symbol=body["symbol"],
+            side=body["side"],
+            qty=Decimal(str(body["qty"])),
+            type=kind[price is not None, stop is not None],
+            tif=str(body.get("time_in_force", "day")).upper(),
+            limit_price=None if price is None else Decimal(str(price)),
+            stop_price=None if stop is None else Decimal(str(stop)),
+            order_ref=str(body.get("client_order_id", "")),
+        )
+        self.settle()
+        try:
+            order = gateway.book.submit(ticket, BY_HAND, 0, self.clock.now())
+        except Refusal as refusal:
+            raise ValueError(refusal.message) from None
+        self.settle()
+        return {"id": str(order.perm_id), "status": order.status, "symbol": order.symbol, "qty": text(order.qty)}
+
+    def close(self) -> None:
+        for gateway in self.gateways.values():
+            for session in list(gateway.sessions.values()):
+                session.drop()
+        self.store.close()

@@ -1,0 +1,144 @@
+"""Kalshi as the world hosts it: a desk per environment, the keys, the faults, the clock, the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from ops.sandbox.faults import FaultBoard
+from ops.sandbox.venues.alpaca.limits import RequestLimit
+from ops.sandbox.venues.alpaca.market import derived_uuid
+from ops.sandbox.venues.alpaca.prices import Prices
+from ops.sandbox.venues.kalshi import tickets
+from ops.sandbox.venues.kalshi.desk import Desk
+from ops.sandbox.venues.kalshi.faults import FAULTS
+from ops.sandbox.venues.kalshi.http import KalshiListener
+from ops.sandbox.venues.kalshi.keys import PURPOSES, KeyRing
+from ops.sandbox.venues.kalshi.market import HIGHEST, HOURS, LOWEST, Market
+from ops.sandbox.venues.kalshi.matching import settle, take
+from ops.sandbox.venues.kalshi.orders import Account
+from ops.sandbox.venues.kalshi.refusals import Refusal
+from ops.sandbox.venues.kalshi.store import Store
+from ops.sandbox.venues.venue import ENVIRONMENTS, Listener, Opening
+
+DASHBOARD = "dashboard"
+"""Key id in the order log of orders placed by hand."""
+_SIDES = {"buy": "bid", "sell": "ask"}
+
+
+class SimulatedKalshi:
+    """The simulated venue (`SimulatedVenue`). An account's number is its communications id."""
+
+    def __init__(self, opening: Opening) -> None:
+        self.opening = opening
+        self.clock = opening.clock
+        self.store = Store(opening.state / "kalshi.sqlite")
+        self.market = Market(Prices(opening.symbols, opening.seed), self.store.setting("hours", "always"))
+        shocks = self.store.setting("shocks", {})
+        self.market.prices.shocks.update({ticker: Decimal(factor) for ticker, factor in shocks.items()})
+        self.faults = FaultBoard(FAULTS)
+        self.faults.restore(self.store.setting("faults", []))
+        self.keys = KeyRing(opening.entropy)
+        self.keys.issued.update({key.key_id: key for key in self.store.issued_keys()})
+        self.desks = {environment: self._desk(environment) for environment in ENVIRONMENTS}
+        self.limits = {environment: RequestLimit(opening.requests_per_minute) for environment in ENVIRONMENTS}
+        self._cancels = dict.fromkeys(ENVIRONMENTS, 0)
+
+    def _desk(self, environment: str) -> Desk:
+        number, cash = self.opening.accounts[environment]
+        account = self.store.account(environment) or Account(
+            environment, number, derived_uuid(self.opening.seed, environment, "kalshi user"), cash
+        )
+        desk = Desk(account, self.market, self.opening.record, lambda: self._cancel_sticks(environment))
+        self.store.load(desk)
+        self.store.save(desk)
+        return desk
+
+    def _cancel_sticks(self, environment: str) -> bool:
+        """Whether a cancel will never complete: all, or every second one since the fault was switched on."""
+        if self.faults.is_on("stuck_cancel", environment):
+            return True
+        if not self.faults.is_on("half_cancel", environment):
+            return False
+        self._cancels[environment] += 1
+        return self._cancels[environment] % 2 == 0
+
+    def listeners(self) -> Mapping[str, Listener]:
+        """The demo and the live exchange."""
+        return {name: Listener(app=KalshiListener(self, name)) for name in ENVIRONMENTS}
+
+    def issue_key(self, environment: str, purpose: str) -> Mapping[str, str]:
+        """The key's id and its private half: PKCS#8 DER in base64, on one line. Earlier keys stay valid."""
+        key, secret = self.keys.issue(environment, purpose, list(PURPOSES[purpose]))
+        self.store.save_keys(self.keys.issued.values())
+        return {"key": key.key_id, "secret": secret}
+
+    def remember(self, desk: Desk, keys: bool = False) -> None:
+        """Store what a request has changed."""
+        self.store.save(desk)
+        if keys:
+            self.store.save_keys(self.keys.issued.values())
+
+    def settle(self) -> None:
+        now = self.clock.now()
+        for desk in self.desks.values():
+            settle(desk, now)
+            self.store.save(desk)
+
+    def pin_clock(self, at: datetime | None) -> None:
+        self.clock.pin(at)
+        self.settle()
+
+    def set_hours(self, hours: str) -> None:
+        """`regular` has the weekly pause, `always` has none. Raises ValueError."""
+        if hours not in HOURS:
+            raise ValueError(f"hours must be one of {', '.join(HOURS)}, got {hours!r}")
+        self.settle()
+        self.market.hours = hours
+        self.store.save_setting("hours", hours)
+
+    def shock(self, symbol: str, factor: Decimal) -> None:
+        """Multiply a ticker's price from now on; it stays between one and 99 cents. Raises ValueError."""
+        if symbol not in self.market.prices.base:
+            raise ValueError(f"unknown symbol {symbol!r}; listed: {', '.join(sorted(self.market.prices.base))}")
+        if not factor.is_finite() or factor <= 0:
+            raise ValueError("factor must be a number above zero")
+        self.settle()
+        self.market.prices.shocks[symbol] = factor
+        shocks = {name: str(value) for name, value in self.market.prices.shocks.items()}
+        self.store.save_setting("shocks", shocks)
+        self.settle()
+
+    def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
+        self.faults.switch(environment, name, on, parameters)
+        if name == "half_cancel" and environment in self._cancels:
+            self._cancels[environment] = 0
+        self.store.save_setting("faults", self.faults.saved())
+
+    def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An order typed into the venue's site: no key, no group. Without `limit_price` it takes the best price."""
+        desk, now = self.desks[environment], self.clock.now()
+        side = _SIDES.get(str(body.get("side")), "")
+        market = HIGHEST if side == "bid" else LOWEST
+        wish = {
+            "ticker": str(body.get("symbol")),
+            "side": side,
+            "count": str(body.get("qty")),
+            "price": str(body.get("limit_price") or market),
+            "time_in_force": "good_till_canceled" if body.get("limit_price") else "immediate_or_cancel",
+            "self_trade_prevention_type": "maker",
+            "client_order_id": derived_uuid(self.opening.seed, environment, "by hand", desk.account.orders_count),
+        }
+        try:
+            settle(desk, now)
+            order = desk.submit(tickets.ticket(wish), DASHBOARD, now)
+        except Refusal as refusal:
+            raise ValueError(f"the venue refuses: {refusal.reason}") from None
+        take(desk, order, now)
+        self.store.save(desk)
+        return {"id": order.id, "client_order_id": order.ticket.client_order_id, "status": order.status}
+
+    def close(self) -> None:
+        self.store.close()

@@ -1,0 +1,1 @@
+"""Kraken spot, simulated: signatures, nonces and permissions verified, orders matched, faults to switch."""

@@ -1,0 +1,1 @@
+"""Interactive Brokers, through TWS or its Gateway; ib_async, or ib_insync."""

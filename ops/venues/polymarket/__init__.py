@@ -1,0 +1,1 @@
+"""Polymarket's order book, through py-clob-client-v2."""

@@ -1,0 +1,25 @@
+"""One simulated Kraken per module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.register_assert_rewrite("tests.contracts.clauses")
+
+from tests.contracts.kraken.facts import KRAKEN  # noqa: E402  after the clauses are registered
+from tests.contracts.rig import Rig, rigged  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with rigged(KRAKEN, tmp_path_factory.mktemp("kraken")) as rig:
+        yield rig
+
+
+@pytest.fixture
+def rig(running: Rig) -> Iterator[Rig]:
+    running.begin()
+    yield running
+    running.no_faults()
