@@ -18,6 +18,7 @@ from ops.hosts.fleet import Fleet
 from ops.inventory import Environment, Person, Place
 from ops.ledger.store import Ledger
 from ops.model.profile import Profile, Slot
+from ops.model.traits import TRAITS
 from ops.secrets import Credentials, Secrets
 from ops.venues.protocol import Keys, OrderView, VenueActor, VenueReader
 from ops.venues.registry import open_venue
@@ -102,6 +103,24 @@ class Doors:
             self._venues[name] = open_venue(setting.kind, setting.slot(slot), self.keys(venue, slot, state))
         return self._venues[name]
 
+    def ways_down(self, venue: str, slot: Slot) -> list[VenueActor]:
+        """What a way down may try in turn: with Interlock's own keys, and as the first host's bot opens the account.
+
+        A kill or observer key that is missing or refused must not keep an order open. Raises InputError without any.
+        """
+        account, names = self.profile.venues[venue].slot(slot), self.profile.bot_keys(venue, slot)
+        spare = bool(names and (account.kill or account.observer)) and self.secrets.has(next(iter(names.values())))
+        try:
+            found = [self.actor(venue, slot)]
+        except InputError:
+            if not spare:
+                raise
+            found = []
+        if spare:
+            bot, setting = self.credentials(venue, slot), self.profile.venues[venue]
+            found.append(open_venue(setting.kind, account, Keys(bot, bot, bot)))
+        return found
+
     def bot_reader(self, venue: str, slot: Slot, credentials: Credentials) -> VenueReader:
         """The account as one bot's key opens it: a connection of its own, for proofs about that key alone."""
         setting = self.profile.venues[venue]
@@ -112,11 +131,8 @@ class Doors:
         self._venues.clear()
 
     def own_orders(self, venue: str, slot: Slot) -> tuple[str, ...]:
-        """How the client ids of this system's own orders begin.
-
-        Polymarket keeps no client ids: its adapter shows `<owner's key id>:<order hash>`, so the bots' key ids tell.
-        """
-        if self.profile.venues[venue].kind == "polymarket":
+        """How the client ids of this system's own orders begin."""
+        if not TRAITS[self.profile.venues[venue].kind].keeps_client_ids:
             names = self.profile.bot_keys(venue, slot).values()
             held = {self.secrets.credentials(name).part("key") for name in names if self.secrets.has(name)}
             return tuple(f"{key}:" for key in sorted(held))
@@ -124,7 +140,8 @@ class Doors:
 
     def order_name(self, venue: str, order: OrderView) -> str:
         """What people call an order: its client id; its own id where there is none, or where it would show a key."""
-        return order.id if self.profile.venues[venue].kind == "polymarket" else order.client_id or order.id
+        kept = TRAITS[self.profile.venues[venue].kind].keeps_client_ids
+        return (order.client_id if kept else "") or order.id
 
     def each_venue(self, work: Callable[[str], Answer]) -> dict[str, Answer]:
         """Venue -> what `work` returned for it, all venues at the same time; the only one in this very thread."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -13,12 +15,16 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ops.errors import InputError
-from ops.model.profile import Kind, Profile, Slot, VenueSetting
+from ops.model.profile import Profile, Slot, VenueSetting
+from ops.model.soundness import Complaint, complaints
+from ops.model.traits import TRAITS
+from ops.neighbours import clashes
 from ops.project import inventory_root, state_root
 from ops.yaml_source import YamlSource
 
 # The commented files that every environment is copied from.
 EXAMPLES = Path(__file__).resolve().parents[1] / "inventory" / "sandbox"
+CHECKLISTS = Path(__file__).resolve().parent / "checklists"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -111,7 +117,15 @@ def place(name: str) -> Place:
 
 def load_environment(where: Place) -> Environment:
     """`environment.yml`, with its paths filled in."""
-    loaded = _load(where.inventory / "environment.yml", Environment)
+    path = where.inventory / "environment.yml"
+    loaded = _load(path, Environment)
+    # The last good copy holds only the systems that have been opened.
+    if loaded.default_system not in (None, *systems(where)) and where.inventory != where.last_good:
+        raise InputError(
+            f"there is no system {loaded.default_system!r} in {where.name}", file=path,
+            line=YamlSource(path).line(("default_system",)), expected=f"one of: {', '.join(systems(where)) or 'none'}",
+            remedy="name one that is there, or leave default_system out",
+        )  # fmt: skip
     return loaded.model_copy(
         update={
             "secrets": where.text(loaded.secrets),
@@ -170,7 +184,29 @@ def load_profile(where: Place, system: str) -> Profile:
             expected="gate among the brakes",
             remedy="a halt that the next start forgets is none",
         )
+    # The last good copy fitted when it was taken: no neighbour and no rule that came since may stand in the way down.
+    if where.inventory != where.last_good:
+        _refuse_first(complaints(profile), source)
+        _refuse_missing_checklist(profile, source)
+        _refuse_first(clashes(profile, where.inventory), source)
     return profile
+
+
+def _refuse_first(found: Iterable[Complaint], source: YamlSource) -> None:
+    for one in found:
+        raise InputError(
+            one.problem, file=source.path, line=source.line(one.place), expected=one.expected, seen=one.seen,
+            remedy=one.remedy,
+        )  # fmt: skip
+
+
+def _refuse_missing_checklist(profile: Profile, source: YamlSource) -> None:
+    there = sorted(path.stem for path in CHECKLISTS.glob("*.yml"))
+    if profile.checklist not in there:
+        raise InputError(
+            f"there is no checklist {profile.checklist!r}", file=source.path, line=source.line(("checklist",)),
+            expected=f"one of: {', '.join(there)}", remedy="any-bot is the least for a bot without a list of its own",
+        )  # fmt: skip
 
 
 def _refuse_modes_alike(profile: Profile, source: YamlSource) -> None:
@@ -185,10 +221,6 @@ def _refuse_modes_alike(profile: Profile, source: YamlSource) -> None:
             )
 
 
-# How a paper account's number begins, where that tells it from a live one (venues 2.2 and 6.1).
-PAPER_PREFIX: dict[Kind, tuple[str, str]] = {"alpaca": ("PA", "PA..."), "ibkr": ("D", "DU... or DF...")}
-
-
 def _refuse_crossed_accounts(venue: str, setting: VenueSetting, source: YamlSource) -> None:
     for field in ("endpoint", "account", "credentials", "observer", "kill"):
         paper, live = getattr(setting.paper, field), getattr(setting.live, field)
@@ -200,19 +232,19 @@ def _refuse_crossed_accounts(venue: str, setting: VenueSetting, source: YamlSour
                 expected="two different ones",
                 remedy="a system must be able to tell its two accounts apart",
             )
-    prefix, form = PAPER_PREFIX.get(setting.kind, ("", ""))
-    if not prefix:
+    traits = TRAITS[setting.kind]
+    if not traits.paper_prefix:
         return
     slots: tuple[Slot, ...] = get_args(Slot)
     for slot in slots:
         number = setting.slot(slot).account
-        if number.startswith(prefix) != (slot == "paper"):
+        if number.startswith(traits.paper_prefix) != (slot == "paper"):
             other = "live" if slot == "paper" else "paper"
             raise InputError(
                 f"the {slot} slot names a {other} account",
                 file=source.path,
                 line=source.line(("venues", venue, slot, "account")),
-                expected=f"a {slot} account number ({form if slot == 'paper' else f'not {form}'})",
+                expected=f"a {slot} account number ({'' if slot == 'paper' else 'not '}{traits.paper_form})",
                 seen=number,
                 remedy=f"put the {slot} account's number here",
             )
@@ -238,15 +270,16 @@ def _refuse_missing_keys(venue: str, setting: VenueSetting, hosts: int, source: 
     slots: tuple[Slot, ...] = get_args(Slot)
     for slot in slots:
         name, line = setting.slot(slot).credentials, source.line(("venues", venue, slot))
-        if name is None and setting.kind != "ibkr":
+        if name is None and TRAITS[setting.kind].keyed:
             raise InputError(
                 f"venues.{venue}.{slot} names no credentials", file=source.path, line=line,
                 expected="the name of a file in the folder of secrets", remedy="add credentials: NAME",
             )  # fmt: skip
-        if name is not None and setting.kind == "kraken" and hosts > 1 and "{host}" not in name:
+        if name is not None and TRAITS[setting.kind].key_per_host and hosts > 1 and "{host}" not in name:
             raise InputError(
-                f"{hosts} hosts would share one Kraken key", file=source.path, line=line, expected="a key per host",
-                seen=name, remedy="write {host} in its name: two users of a key break each other's nonces",
+                f"{hosts} hosts would share one {setting.kind.capitalize()} key", file=source.path, line=line,
+                expected="a key per host", seen=name,
+                remedy="write {host} in its name: two users of a key break each other's nonces",
             )  # fmt: skip
     if (setting.paper.credentials is None) == bool(setting.variables.secrets):
         raise InputError(
@@ -295,7 +328,9 @@ def _load(path: Path, model: type[Model]) -> Model:
 
 def _told(error: ValidationError, source: YamlSource) -> InputError:
     """The first complaint of pydantic as one of ours. The rejected input is never repeated."""
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    errors = error.errors(include_input=False, include_url=False, include_context=False)
+    # A key with a slip in its name is an unknown one and a missing one; the unknown one is what somebody wrote.
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     place: tuple[Any, ...] = first["loc"]
     name = ".".join(map(str, place))
     kind = str(first["type"])
@@ -305,6 +340,7 @@ def _told(error: ValidationError, source: YamlSource) -> InputError:
             f"unknown key {name!r}",
             file=source.path,
             line=source.line(place),
+            expected=_meant(place, errors),
             remedy=f"the commented example has every key there is: {EXAMPLES}",
         )
     if kind == "missing":
@@ -319,9 +355,15 @@ def _told(error: ValidationError, source: YamlSource) -> InputError:
         f"{name} is wrong",
         file=source.path,
         line=source.line(place),
-        expected=str(first["msg"]),
+        expected=re.sub("^(Value error, expected|Input should be) ", "", str(first["msg"])),
         remedy=f"mend it{example}",
     )
+
+
+def _meant(place: tuple[Any, ...], errors: Iterable[Any]) -> str:
+    """The missing key beside it that looks most like an unknown one; empty if none does."""
+    missing = [str(one["loc"][-1]) for one in errors if one["type"] == "missing" and one["loc"][:-1] == place[:-1]]
+    return next(iter(difflib.get_close_matches(str(place[-1]), missing, 1)), "")
 
 
 def _example(source: YamlSource, place: tuple[Any, ...]) -> str:

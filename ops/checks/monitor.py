@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from ops.checks.sight import Params, Sight
 from ops.model.outcome import Finding
 from ops.monitors.grafana import newest_sample_ms, panel_queries
@@ -12,7 +14,7 @@ def prom_target(sight: Sight, params: Params) -> Finding:
     """Prometheus has one target per host, and every one is up."""
     setting = sight.profile.monitoring.prometheus
     found = targets(setting.url, setting.job)
-    wanted = {host.api.split("//", 1)[1] for host in sight.profile.hosts.values() if host.api is not None}
+    wanted = {urlsplit(host.api).netloc for host in sight.profile.hosts.values() if host.api is not None}
     up = {row["instance"] for row in found if row["health"] == "up"}
     seen = f"{len(up & wanted)} of {len(wanted)} up" + "".join(f", {name} is not" for name in sorted(wanted - up))
     return sight.finding("prom_target", wanted <= up if wanted else None, seen, f"{len(wanted)} targets up")

@@ -206,7 +206,8 @@ def open_orders(sight: Sight, params: Params) -> Finding:
             for o in orders
             if none_wanted or not o.client_id.startswith(ours)
         ]
-        seen = f"{len(orders)} open, {len(foreign)} not ours" + (f": {', '.join(foreign)}" if foreign else "")
+        counted = f"{len(orders)} open" + ("" if none_wanted else f", {len(foreign)} not ours")
+        seen = counted + (f": {', '.join(foreign)}" if foreign else "")
         remedy = "find out whose orders these are; cancel them or use an account of its own" if foreign else ""
         return not foreign, seen, remedy
 

@@ -126,7 +126,11 @@ class Fleet:
             "gate_file": profile.gate_file,
             "release": profile.release,
             "salt": self._salt,
-            "watch": {"shown": list(profile.shown_variables()), "secret": list(profile.secret_variables())},
+            "watch": {
+                "shown": list(profile.shown_variables()),
+                "secret": list(profile.secret_variables()),
+                "kept": list(profile.own_secrets),
+            },
             "service": {
                 **profile.service.model_dump(),
                 "socket": self.place.text(profile.service.socket, host),

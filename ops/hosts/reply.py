@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,6 +60,11 @@ def field_of(document: object, name: str) -> object:
     return document
 
 
+def spelled(value: object) -> str:
+    """A value as JSON and YAML write it: true and false, not True and False. The host program does the same."""
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
 def _said(look: Mapping[str, Any], readout: str) -> object:
     return (look.get("api") or {}).get(readout)
 
@@ -68,7 +74,7 @@ def mode_reading(look: Mapping[str, Any], profile: Profile) -> ModeReading:
     env = look.get("env") or {}
     declared = declared_mode(env.get("variables"), profile.mode) if env.get("problems") == [] else Mode.UNKNOWN
     word = field_of(_said(look, "mode"), profile.mode.readout.field)
-    return ModeReading(declared, _loaded_mode(look, profile), profile.mode.words.get(str(word), Mode.UNKNOWN))
+    return ModeReading(declared, _loaded_mode(look, profile), profile.mode.words.get(spelled(word), Mode.UNKNOWN))
 
 
 def _loaded_mode(look: Mapping[str, Any], profile: Profile) -> Mode:
@@ -81,7 +87,7 @@ def switch_state(look: Mapping[str, Any], profile: Profile) -> Switch:
     """Armed only if the bot says so and no gate stands; tripped if the bot says so, or if it does not run at all
     behind a standing gate; else unknown. A bot without a switch of its own is tripped by nothing but a gate."""
     word = field_of(_said(look, "switch"), profile.switch.readout.field)
-    state = profile.switch.words.get(str(word), Switch.UNKNOWN)
+    state = profile.switch.words.get(spelled(word), Switch.UNKNOWN)
     process, gate = (look.get("process") or {}).get("state"), look.get("gate")
     if state is Switch.UNKNOWN and gate and process in ("STOPPED", "EXITED", "FATAL", "GONE"):
         return Switch.TRIPPED

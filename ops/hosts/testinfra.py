@@ -63,6 +63,7 @@ def _facts(fleet: Fleet, reply: Reply, credentials: BotCredentials, slot: Slot, 
     return {
         "root": request["root"],
         "env_file": str(Path(request["root"]) / profile.env_file),
+        "own_secrets": list(profile.own_secrets),
         "env_sha256": digest(fleet.env_texts(slot, percent, credentials)[reply.host]),
         "gate_file": str(Path(request["root"]) / profile.gate_file),
         "log_file": str(Path(request["root"]) / profile.records.log.path),

@@ -81,7 +81,7 @@ class PolymarketBrake:
     def positions(self) -> Sequence[str]:
         """Of the pinned wallet, whatever the credentials: the data API asks for none."""
         found: list[str] = []
-        while True:
+        for _ in range(PAGES_MAX):
             query = f"?user={self._account}&sizeThreshold=0&limit={POSITIONS_PER_PAGE}&offset={len(found)}"
             rows = self._answered("GET", _data_api(self._base) + "/positions" + query, {}, "/positions", list)
             if not all(isinstance(row, dict) and _same(row.get("proxyWallet"), self._account) for row in rows):
@@ -89,6 +89,7 @@ class PolymarketBrake:
             found += [f"{row.get('asset')} {row.get('size')}" for row in rows]
             if len(rows) < POSITIONS_PER_PAGE:
                 return found
+        raise VenueSilent(f"the list of positions has more than {PAGES_MAX} pages")
 
     def _own(self, row: Any) -> dict[str, Any]:
         known = isinstance(row, dict) and {"id", "status"} <= row.keys()

@@ -60,9 +60,15 @@ def _sentence(end: KillEnd) -> str:
             "Use the venue's dashboard now, then run kill again"
         )
     return (
-        f"{names}: every bot tripped and zero open orders proven on every account{_watch(end)} ({took}). "
+        f"{names}: every bot tripped and zero open orders proven on every account{_meant(end)}{_watch(end)} ({took}). "
         "Next: invoke status | invoke rollback | invoke rearm"
     )
+
+
+def _meant(end: KillEnd) -> str:
+    """The sentence alone must not sound as if it spoke of accounts that the kill was not meant for."""
+    alone = [f"{system.system} {name}" for system in end.systems for name in system.left_alone]
+    return f" that was meant; left alone, with no bot to manage it: {', '.join(alone)}" if alone else ""
 
 
 def _watch(end: KillEnd) -> str:

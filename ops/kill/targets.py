@@ -72,6 +72,12 @@ class Aim:
     systems: tuple[str, ...] = ()
     venues: tuple[str, ...] = ()
 
+    @classmethod
+    def named(cls, systems: Sequence[str], venues: Sequence[str]) -> Aim:
+        """From the words of a command line, as every other command takes them: repeated, with commas, or `all`."""
+        split = [[name.strip() for word in words for name in word.split(",")] for words in (systems, venues)]
+        return cls(*(() if "all" in names else tuple(name for name in names if name) for names in split))
+
     def means(self, venue: VenueTarget) -> bool:
         """Whether this account is to be stopped."""
         return not self.venues or venue.venue in self.venues or venue.kind in self.venues
@@ -106,7 +112,8 @@ def read_targets(state: Path, systems: Sequence[str] = ()) -> tuple[list[Target]
     missing = [
         s for s in systems if s not in {t.system for t in found} and not any(b.startswith(f"{s}:") for b in broken)
     ]
-    return found, broken + [f"{name}: there is no kill target for it" for name in missing]
+    known = ", ".join(path.name.removesuffix(".target.json") for path in sorted(folder(state).glob("*.target.json")))
+    return found, broken + [f"{name}: there is no kill target for it (only for: {known or 'none'})" for name in missing]
 
 
 def _target(document: Mapping[str, Any]) -> Target:

@@ -173,14 +173,24 @@ class Stopping:
             given += 1
 
     def _look_before(self) -> None:
-        """How many are open, and whose they are, is known and said before they are cancelled."""
-        try:
-            with _heard():
-                self.end.before = len(self._orders.listed(self._brake.open_orders(True)))
-            self._answered = True
-        except VenueSilent as error:
-            self._refused(error, self._reading)
-            self.end.notes.append(f"what was open before is UNKNOWN: {error}")
+        """How many are open, and whose they are, is known and said before they are cancelled.
+
+        A key that is refused gives way at once: to say no is quick. Which of them a list takes is the brake's business.
+        """
+        problem = ""
+        for keys in (*[self._reading] * len(self._reading), *[self._acting] * len(self._acting)):
+            try:
+                with _heard():
+                    self.end.before = len(self._orders.listed(self._brake.open_orders(True)))
+                self._answered = True
+                break
+            except VenueSilent as error:
+                problem = str(error)
+                if not error.refused:
+                    break
+                self._refused(error, keys)
+        if self.end.before is None:
+            self.end.notes.append(f"what was open before is UNKNOWN: {problem}")
         for order in self._orders.foreign():
             self._say(f"{self.target.name}: not ours, cancelled with the rest: {order}")
 

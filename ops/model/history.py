@@ -24,6 +24,7 @@ class Transition:
     failed: str = ""
     outcome: str = ""
     closed_at: str = ""
+    slot_from: str = ""
 
     @property
     def open(self) -> bool:
@@ -33,13 +34,17 @@ class Transition:
 
 @dataclass
 class History:
-    """One system's past. `stage` is paper until a go-live commits; `residue` is what the last end left unproven."""
+    """One system's past. `stage` is paper until a go-live commits; `residue` is what the last end left unproven.
+
+    `live_unproven`: that end was one of a system whose live account was in force. It stays so until one proves all.
+    """
 
     system: str
     stage: str = "paper"
     since: str = ""
     plan: str = ""
     residue: tuple[str, ...] = ()
+    live_unproven: bool = False
     transitions: dict[str, Transition] = field(default_factory=dict)
     plans: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     signatures: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
@@ -82,8 +87,9 @@ def _signature_added(history: History, record: Record) -> None:
 def _opened(history: History, record: Record) -> None:
     body = record.body
     history.transitions[body["transition"]] = Transition(
-        body["transition"], body["verb"], int(body["epoch"]), body.get("plan", ""), record.at
-    )
+        body["transition"], body["verb"], int(body["epoch"]), body.get("plan", ""), record.at,
+        slot_from=body.get("slot_from", ""),
+    )  # fmt: skip
     history.epoch = max(history.epoch, int(body["epoch"]))
     if body.get("plan"):
         history.used_plans.add(body["plan"])
@@ -120,6 +126,7 @@ def _closed(history: History, record: Record) -> None:
             history.plan = transition.plan
         history.stage = body["stage"]
     history.residue = tuple(body.get("residue", ()))
+    history.live_unproven = bool(history.residue) and (history.live_unproven or transition.slot_from == "live")
 
 
 def _key_changed(history: History, record: Record) -> None:

@@ -320,6 +320,8 @@ class Profile(_Frozen):
     service: Service
     release: Text
     env_file: Text
+    # Variables in it with secrets that are the bot's own affair: Interlock leaves them, and shows fingerprints only.
+    own_secrets: tuple[Variable, ...] = ()
     gate_file: Text
     host_deadline_seconds: Annotated[int, Field(ge=10, le=3600)]
     mode: ModeSetting
@@ -349,7 +351,7 @@ class Profile(_Frozen):
 
     def secret_variables(self) -> tuple[str, ...]:
         """The env variables whose values are only ever shown as fingerprints."""
-        return tuple(name for venue in self.venues.values() for name in venue.variables.secrets)
+        return (*(name for venue in self.venues.values() for name in venue.variables.secrets), *self.own_secrets)
 
     def shown_variables(self) -> tuple[str, ...]:
         """The env variables that may be read back in clear: mode, addresses, accounts, size, limits, the host's own."""

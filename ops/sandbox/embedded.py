@@ -16,8 +16,8 @@ from typing import Any
 
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.listings import LISTINGS
-from ops.sandbox.world import World
-from ops.sandbox.world_config import WorldConfig
+from ops.sandbox.world.config import WorldConfig
+from ops.sandbox.world.world import World
 
 DASHBOARD = Path(__file__).parent / "grafana" / "alpaca-bot.json"
 NUMBERS = {

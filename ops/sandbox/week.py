@@ -13,8 +13,8 @@ from typing import Protocol
 import requests
 
 from ops.sandbox.bots.clock import ManualClock, day_start
-from ops.sandbox.bots.loop import Worker
 from ops.sandbox.bots.system import close_worker, open_worker, system_named
+from ops.sandbox.bots.trading.loop import Worker
 
 STEP_OPEN = timedelta(minutes=30)
 STEP_CLOSED = timedelta(hours=1)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from ops.doors import Doors
 from ops.errors import InputError, VenueError
@@ -18,6 +19,10 @@ from ops.venues.protocol import OrderView, VenueActor
 ZERO_MAX_SECONDS = 25.0
 READ_EVERY_SECONDS = 0.25
 CANCEL_AGAIN_SECONDS = 3.0
+LOOK_UPS_MAX = 25
+"""More look-ups one by one would break the rate limits that the cancelling needs (Alpaca: 200 a minute)."""
+KEY_REFUSED = (401, 403)
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -80,8 +85,10 @@ def _halt_at_the_venue(run: Run, venue: str, slot: Slot) -> None:
 def _account(run: Run, venue: str, slot: Slot, seen: _Seen) -> None:
     """One account to proven zero; whatever could not be shown is a problem."""
     doors, name = run.doors, run.doors.account_name(venue, slot)
-    actor, began = doors.actor(venue, slot), doors.clock()
-    proof, named = _to_zero(doors, actor)
+    ways, began = doors.ways_down(venue, slot), doors.clock()
+    meant = ways[0]
+    proof, named = _to_zero(doors, ways)
+    actor = ways[0]
     if not proof.proven:
         left = [named[order] for order in sorted(proof.left or ()) if order in named]
         names = ", ".join(doors.order_name(venue, order) for order in left)
@@ -94,20 +101,21 @@ def _account(run: Run, venue: str, slot: Slot, seen: _Seen) -> None:
     seen.foreign += [f"{calls[o.id]} {o.symbol} {o.side} {o.qty}" for o in foreign]
     what = f"{len(named)} orders {'cancelled' if proof.proven else 'asked to cancel'}"
     what += f" ({len(foreign)} not ours)" if foreign else ""
+    what += " with the bot's own key" if actor is not meant else ""
     seen.said.append(f"{name} {what}, {'zero open twice' if proof.proven else 'NOT zero'}")
 
 
-def _to_zero(doors: Doors, actor: VenueActor) -> tuple[ZeroProof, dict[str, OrderView]]:
+def _to_zero(doors: Doors, ways: list[VenueActor]) -> tuple[ZeroProof, dict[str, OrderView]]:
     """Asks to cancel until two consecutive reads show nothing open, or the deadline passes.
 
     It looks first, so that whose orders they were is known, and it asks once whatever the look showed: a list that
-    fails or hides orders must not keep them alive.
+    fails or hides orders must not keep them alive. A way whose key the venue refuses goes to the end of the row.
     """
     until, ask_again = doors.monotonic() + ZERO_MAX_SECONDS, 0.0
     proof, named = ZeroProof(), {}
     while not proof.proven and doors.monotonic() < until:
         try:
-            newest, oldest = actor.open_orders(True), actor.open_orders(False)
+            newest, oldest = _by_any(ways, lambda way: (way.open_orders(True), way.open_orders(False)))
             named.update({order.id: order for order in (*newest, *oldest)})
             proof = proof.read({o.id for o in newest}, {o.id for o in oldest})
         except VenueError as error:
@@ -115,16 +123,31 @@ def _to_zero(doors: Doors, actor: VenueActor) -> tuple[ZeroProof, dict[str, Orde
         if not proof.proven and doors.monotonic() >= ask_again:
             ask_again = doors.monotonic() + CANCEL_AGAIN_SECONDS
             with contextlib.suppress(VenueError):  # what it did not do, the next look shows
-                actor.cancel_all()
+                _by_any(ways, lambda way: way.cancel_all())
         if not proof.proven:
             doors.pause(READ_EVERY_SECONDS)
     return proof, named
 
 
+def _by_any(ways: list[VenueActor], ask: Callable[[VenueActor], Answer]) -> Answer:
+    """The answer by the first way whose key the venue takes; that one stays the first. Raises VenueError."""
+    for _ in ways[1:]:
+        try:
+            return ask(ways[0])
+        except VenueError as error:
+            if error.status not in KEY_REFUSED:
+                raise
+            ways.append(ways.pop(0))
+    return ask(ways[0])
+
+
 def _lost(actor: VenueActor, named: Mapping[str, OrderView], calls: Mapping[str, str]) -> list[str]:
-    """Each order that was seen, looked up by its own id: a list that hides it does not hide it here."""
+    """The orders that were seen, looked up by their own ids: a list that hides them does not hide them here.
+
+    Of very many as many as may be asked for, spread over all: a list that is too old is caught by any of them.
+    """
     lost = []
-    for order in named.values():
+    for order in list(named.values())[:: -(-len(named) // LOOK_UPS_MAX) or 1]:
         try:
             now = actor.order(order.id)
         except VenueError as error:

@@ -5,7 +5,9 @@ Recorded and adopted by a named person, or closed with consent. A trade has no u
 
 from __future__ import annotations
 
-from ops.errors import DoorError, InputError
+import contextlib
+
+from ops.errors import DoorError, InputError, VenueError
 from ops.model.canonical import digest
 from ops.model.profile import Slot
 from ops.model.step import Ended
@@ -47,8 +49,7 @@ def _where(run: Run, venue: str) -> str:
 def _at_venue(run: Run, venue: str, slot: Slot) -> list[PositionView] | str:
     """What is held at one venue in the end, or why that is not known: one unknown venue hides no other."""
     try:
-        actor = run.doors.actor(venue, slot)
-        held = list(actor.positions())
+        actor, held = _held(run, venue, slot)
         if held and run.flatten:
             if actor.latches and actor.account().suspended:
                 actor.set_suspended(False)  # the venue's halt refuses closing orders too; every bot is tripped
@@ -56,6 +57,15 @@ def _at_venue(run: Run, venue: str, slot: Slot) -> list[PositionView] | str:
         return held
     except (DoorError, InputError) as error:
         return f"{run.doors.account_name(venue, slot)} positions: UNKNOWN: {error}"
+
+
+def _held(run: Run, venue: str, slot: Slot) -> tuple[VenueActor, list[PositionView]]:
+    """What is held, and by which way it could be asked for."""
+    *first, last = run.doors.ways_down(venue, slot)
+    for actor in first:
+        with contextlib.suppress(VenueError):
+            return actor, list(actor.positions())
+    return last, list(last.positions())
 
 
 def _flatten(run: Run, venue: str, actor: VenueActor, held: list[PositionView]) -> list[PositionView]:

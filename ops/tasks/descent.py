@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 
 def _doors(where: Place, name: str) -> tuple[Doors, str]:
-    """By the inventory as it is; if that has been broken, by its last good copy, since the way down never waits."""
+    """By the inventory as it is; if that cannot be read, by its last good copy, since the way down never waits.
+
+    A fault of our own in the reading is no reason to wait either.
+    """
     try:
         return doors_of(where, name), ""
-    except InputError as error:
+    except Exception as error:
         kept = replace(where, inventory=where.last_good)
         if not (where.last_good / "systems" / f"{name}.yml").exists():
             raise
-        return doors_of(kept, name), f"going by the last good copy of the inventory, since {error.text()}"
+        why = error.text() if isinstance(error, InputError) else f"reading it failed ({type(error).__name__})"
+        return doors_of(kept, name), f"going by the last good copy of the inventory, since {why}"
 
 
 def lowered(verb: str, env: str, system: str, adopt: str, flatten: bool, json: bool) -> Told:

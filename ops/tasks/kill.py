@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     help={
         "reason": "why; goes into the record",
         "env": "environment; default: $INTERLOCK_ENV, else every one that Interlock knows on this machine",
-        "system": "only this system; may be repeated; default: all of them",
+        "system": "only this system; may be repeated, or several with commas; default: all of them",
         "venue": "only accounts at this venue (kraken, or a profile's own name for one); may be repeated",
         "flatten": "then close the live positions too, after you have typed each system's name",
         "json": "answer in JSON",
@@ -41,7 +41,7 @@ def kill(
 
     if not reason.strip():
         return Told('a kill needs a reason: invoke kill --reason="..."', code=BAD_INPUT)
-    aim = Aim(tuple(system or ()), tuple(venue or ()))
+    aim = Aim.named(system or (), venue or ())
     ends = stop(env, reason, aim, silent if json else aloud)
     lines = [line for end in ends for line in table(end)[:-1]]
     residue = [text for end in ends for text in end.residue]
@@ -52,7 +52,8 @@ def kill(
         left = [text for end in ends for text in _flattened(end, reason, silent if json else aloud)]
         document["flatten"], residue = {"residue": left}, [*residue, *left]
         lines += [f"RESIDUE {text}" for text in left]
-        sentences = [f"NOT flat: {len(left)} things are left or UNKNOWN, run it again" if left else "Flat, seen twice"]
+        flat = "Flat, seen twice" if any(map(_held, ends)) else "No live position was held: nothing to flatten"
+        sentences = [f"NOT flat: {len(left)} things are left or UNKNOWN, run it again" if left else flat]
     return Told(". ".join(sentences), lines, {**document, "residue": residue}, RESIDUE if residue else 0)
 
 
@@ -60,6 +61,20 @@ def _shown(lines: Sequence[str]) -> list[str]:
     """Before anybody is asked anything, the kill's own end is read."""
     print("\n".join(lines), flush=True)
     return []
+
+
+def _held(end: KillEnd) -> dict[str, list[str]]:
+    """System -> what it holds on its live accounts, for those that hold something; what is not known may be much."""
+    found = {
+        system.system: [
+            position
+            for venue in system.venues
+            if venue.slot == "live"
+            for position in (["UNKNOWN"] if venue.positions is None else venue.positions)
+        ]
+        for system in end.systems
+    }
+    return {name: held for name, held in found.items() if held}
 
 
 def _flattened(end: KillEnd, reason: str, say: Say) -> list[str]:
@@ -71,15 +86,8 @@ def _flattened(end: KillEnd, reason: str, say: Say) -> list[str]:
     from ops.tasks.asking import typed_name
 
     residue = []
-    for system in end.systems:
-        held = [
-            p
-            for v in system.venues
-            if v.slot == "live"
-            for p in v.positions or ([] if v.positions == [] else ["UNKNOWN"])
-        ]
-        if not held:
-            continue
+    for name, held in _held(end).items():
+        system = next(system for system in end.systems if system.system == name)
         try:
             typed_name(
                 system.system, f"{system.system} holds {', '.join(held)}: each will be closed at the market's price"

@@ -39,7 +39,7 @@ def plan(
     ensure_up(doors, lambda text: None)
     keep_kill_ready(doors)
     if show:
-        made = find_plan(doors, show, current_history(doors))
+        made = find_plan(show, current_history(doors))
     else:
         report = preflight(doors)
         refuse_shut(report)
@@ -90,7 +90,7 @@ def sign(
 
     doors = open_doors(env, system)
     history = current_history(doors)
-    found = find_plan(doors, plan, history) if plan else newest_plan(doors, history)
+    found = find_plan(plan, history) if plan else newest_plan(doors, history)
     armored = armored_signature(found, doors.people, person, key, signature)
     verdict = add_signature(doors, found, person, armored, history)
     missing = " and ".join(verdict.missing)

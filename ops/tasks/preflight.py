@@ -23,21 +23,25 @@ def preflight(env: str = "", system: str = "", json: bool = False) -> Told:
     """
     from ops.tasks.several import each_system
 
-    return each_system(env, system, _one, json)
+    return each_system(env, system, lambda e, s: _one(e, s, json), json)
 
 
-def _one(env: str, system: str) -> Told:
+def _one(env: str, system: str, json: bool) -> Told:
     from ops.provider import ensure_up
-    from ops.tasks.opening import keep_kill_ready, open_doors
+    from ops.tasks.opening import keep_kill_ready, open_doors, restless
+    from ops.tasks.progress import shown
     from ops.transitions.preflight import preflight as run
 
     doors = open_doors(env, system)
-    ensure_up(doors, lambda text: None)
+    with shown(json) as progress:  # a sandbox that is not up yet takes a while to start
+        ensure_up(doors, progress.note)
     keep_kill_ready(doors)
     report = run(doors)
     shut = report.shut
     state = f"{len(shut)} of {len(report.answers)} requirements keep the gate shut" if shut else "the gate is open"
     nxt = "mend them, then invoke preflight (invoke drill runs what is due)" if shut else "invoke plan | invoke go-live"
+    if doors.profile.system in restless(doors.place):
+        state, nxt = f"{state}; it is past that gate (live, in transition, or left with residue)", "invoke status"
     return Told(
         f"{doors.profile.system} in {doors.place.name}: {state}. Next: {nxt}",
         table(report.answers),

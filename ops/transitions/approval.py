@@ -80,7 +80,7 @@ def approved(
     Raises Refused for a stale or badly signed one, Waiting for one unsigned.
     """
     history = current_history(doors)
-    plan = find_plan(doors, plan_id, history) if plan_id else pending_plan(doors, verb, history)
+    plan = find_plan(plan_id, history) if plan_id else pending_plan(doors, verb, history)
     if plan is not None:
         if plan.verb != verb:
             raise Refused(f"plan {plan.id} is a plan to {plan.verb}, not to {verb}")

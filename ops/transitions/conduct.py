@@ -28,17 +28,31 @@ class Descent:
     flatten: bool = False
 
 
-def ascend(doors: Doors, progress: Progress, verb: str, stage_to: str, plan: Plan | None, fence_seen: int = 0) -> Run:
+@dataclass(frozen=True)
+class Began:
+    """What stood when a raise began: the highest epoch that any host showed, and the halt mark.
+
+    Without a mark a kill counts from the first step on, not from the beginning of the command.
+    """
+
+    fence: int = 0
+    mark: int | None = None
+
+
+def ascend(
+    doors: Doors, progress: Progress, verb: str, stage_to: str, plan: Plan | None, began: Began = Began()
+) -> Run:
     """Runs a path that raises risk. If any move is not proven: back to paper, then SafeFailure or ResidueLeft.
 
-    `fence_seen` is the highest epoch that any host showed: the new one is above it, whatever the ledger remembers.
+    The new epoch is above every one that a host showed, whatever the ledger remembers.
     """
     history = current_history(doors)
-    history.epoch = max(history.epoch, fence_seen)
+    history.epoch = max(history.epoch, began.fence)
     slot: Slot = "live" if stage_to.startswith("live") else "paper"
     size = plan.size_pct if plan else doors.profile.stage(stage_to).size_pct if slot == "live" else 100
     run = _new_run(doors, history, verb, slot, stage_to, size)
     run.planned_env = plan.hosts if plan else None
+    run.halt_mark = run.halt_mark if began.mark is None else began.mark
     transition = _open(doors, run, plan)
     outcome = Engine(doors, progress, plan).run(run, transition)
     if outcome.committed:
@@ -75,8 +89,13 @@ def raise_end(doors: Doors, what: str, residue: tuple[str, ...]) -> None:
 
 
 def _may_be_live(history: History) -> bool:
-    """Committed live, or on the way there far enough that an order may have gone out."""
-    return history.live or any("flip" in t.intended for t in history.interrupted)
+    """Committed live, or on the way there far enough that an order may have gone out; or on a way down from there that
+    never ended, or ended with residue: hosts on paper do not make the live account anybody's."""
+    return (
+        history.live
+        or history.live_unproven
+        or any("flip" in t.intended or t.slot_from == "live" for t in history.interrupted)
+    )
 
 
 def _new_run(doors: Doors, history: History, verb: str, slot_to: Slot, stage_to: str, size: int) -> Run:
@@ -89,7 +108,7 @@ def _new_run(doors: Doors, history: History, verb: str, slot_to: Slot, stage_to:
 def _open(doors: Doors, run: Run, plan: Plan | None, lowering: bool = False) -> Transition:
     body = {
         "system": doors.profile.system, "transition": run.transition, "verb": run.verb, "epoch": run.epoch,
-        "stage_to": run.stage_to, "plan": plan.id if plan else "",
+        "stage_to": run.stage_to, "plan": plan.id if plan else "", "slot_from": run.slot_from,
     }  # fmt: skip
     _append(doors, "transition.opened", body, lowering)
     return Transition(run.transition, run.verb, run.epoch, plan.id if plan else "", "")

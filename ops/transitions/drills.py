@@ -13,7 +13,7 @@ from ops.checks.registry import ask
 from ops.checks.sight import Sight
 from ops.doors import Doors
 from ops.errors import DoorError, InputError, Refused
-from ops.hosts.reply import Reply
+from ops.hosts.reply import Reply, field_of, spelled
 from ops.model.outcome import Outcome
 from ops.model.profile import Drill
 from ops.model.step import Ended
@@ -76,14 +76,14 @@ def _wrong(reply: Reply, drill: Drill) -> list[str]:
     if drill.until and reply.done.get("seen") != drill.until:
         wrong.append(f"the switch stayed {reply.done.get('seen')}")
     wrong += [
-        f"{field} is {answer.get(field)!r}, less than {n}"
+        f"{field} is {field_of(answer, field)!r}, less than {n}"
         for field, n in drill.at_least.items()
-        if not _reaches(answer.get(field), n)
+        if not _reaches(field_of(answer, field), n)
     ]
     return wrong + [
-        f"{field} is {answer.get(field)!r}, not {wanted}"
+        f"{field} is {field_of(answer, field)!r}, not {wanted}"
         for field, wanted in drill.expect.items()
-        if str(answer.get(field)) != wanted
+        if wanted not in (str(field_of(answer, field)), spelled(field_of(answer, field)))
     ]
 
 

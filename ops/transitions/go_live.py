@@ -11,7 +11,8 @@ from ops.model.history import History
 from ops.model.mode import Mode, Switch
 from ops.transitions import attestation, drills, rotation
 from ops.transitions.approval import Approver, Raised, approved, begin, fence_seen, refuse_shut
-from ops.transitions.conduct import ascend
+from ops.transitions.conduct import Began, ascend
+from ops.transitions.halt import halt_mark, refuse_halted
 from ops.transitions.lock import locked
 from ops.transitions.preflight import Report, current_history, look, preflight
 from ops.transitions.progress import Progress
@@ -19,7 +20,7 @@ from ops.transitions.progress import Progress
 
 def go_live(doors: Doors, progress: Progress, approve: Approver, plan_id: str = "") -> Raised:
     """Gate, plan, signatures, path. Running it again when it is done changes nothing."""
-    stage = doors.profile.ramp[0].stage
+    stage, mark = doors.profile.ramp[0].stage, halt_mark(doors)
     with locked(doors, "go-live"):
         history, something = begin(doors, progress, "go-live", stage)
         if not something:
@@ -28,7 +29,8 @@ def go_live(doors: Doors, progress: Progress, approve: Approver, plan_id: str = 
         refuse_shut(report)
         plan = approved(doors, progress, "go-live", stage, report, approve, plan_id)
         _baseline(doors, report.sight)
-        run = ascend(doors, progress, "go-live", stage, plan, fence_seen(report.sight.replies))
+        refuse_halted(doors, mark)
+        run = ascend(doors, progress, "go-live", stage, plan, Began(fence_seen(report.sight.replies), mark))
         rotation.record_in_force(doors, "live")
         return Raised(stage, plan.id, run.done["sign-off"]["signers"], report.counts)
 

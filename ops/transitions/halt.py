@@ -6,18 +6,37 @@ import contextlib
 from pathlib import Path
 
 from ops.doors import Doors
+from ops.errors import Refused
 
 
 def _path(doors: Doors) -> Path:
-    return doors.place.state / "kill" / f"{doors.profile.system}.mark"
+    return _mark_file(doors.place.state, doors.profile.system)
+
+
+def _mark_file(state: Path, system: str) -> Path:
+    return state / "kill" / f"{system}.mark"
 
 
 def halt_mark(doors: Doors) -> int:
     """The newest mark (nanoseconds); 0 if there was never one."""
+    return halt_mark_of(doors.place.state, doors.profile.system)
+
+
+def halt_mark_of(state: Path, system: str) -> int:
+    """The same for a system of that state folder whose doors are not open yet."""
     try:
-        return int(_path(doors).read_text())
+        return int(_mark_file(state, system).read_text())
     except (OSError, ValueError):
         return 0
+
+
+def refuse_halted(doors: Doors, mark: int) -> None:
+    """A kill between the beginning of a raise and its first change wins: raises Refused, nothing has been changed.
+
+    Between the two lies all the time that checks and people take. `mark` is the one that stood at the beginning.
+    """
+    if halt_mark(doors) != mark:
+        raise Refused(f"somebody killed or rolled back {doors.profile.system} meanwhile", remedy="invoke status")
 
 
 def ask_to_halt(doors: Doors) -> None:

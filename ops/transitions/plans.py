@@ -146,6 +146,8 @@ def stale_reasons(doors: Doors, plan: Plan, report: Report, history: History) ->
         reasons.append("the ledger is not the one that the plan was made on")
     ended = [t for t in history.transitions.values() if t.closed_at > plan.as_dict()["made_at"]]
     reasons += [f"{t.verb} {t.id} has run since" for t in ended]
+    killed = [row for row in history.kills if row["at"] > plan.as_dict()["made_at"]]
+    reasons += [f"killed since, for: {row.get('reason') or 'no reason'}" for row in killed]
     reasons += ["it was used already"] if plan.id in history.used_plans else []
     reasons += [f"{a.id} {a.outcome}: {a.findings[0].seen}" for a in report.shut]
     return reasons
@@ -178,7 +180,7 @@ def newest_plan(doors: Doors, history: History) -> Plan:
     raise InputError("there is no plan to sign", remedy="invoke plan makes one")
 
 
-def find_plan(doors: Doors, given: str, history: History) -> Plan:
+def find_plan(given: str, history: History) -> Plan:
     """The plan with that id (or the beginning of it). Raises InputError if there is not exactly one."""
     found = [row for plan_id, row in history.plans.items() if given and plan_id.startswith(given)]
     if len(found) != 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ops.doors import Doors
 from ops.transitions.approval import begin, fence_seen
-from ops.transitions.conduct import ascend
+from ops.transitions.conduct import Began, ascend
 from ops.transitions.lock import locked
 from ops.transitions.preflight import look
 from ops.transitions.progress import Progress
@@ -14,5 +14,5 @@ def restart(doors: Doors, progress: Progress) -> str:
     """Returns the stage that the system is still at."""
     with locked(doors, "restart"):
         history, _ = begin(doors, progress, "restart", "")
-        ascend(doors, progress, "restart", history.stage, None, fence_seen(look(doors).replies))
+        ascend(doors, progress, "restart", history.stage, None, Began(fence_seen(look(doors).replies)))
         return history.stage

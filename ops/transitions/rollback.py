@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -40,8 +40,10 @@ def rollback(doors: Doors, progress: Progress, how: Descent) -> Lowered:
         history = _history(doors)
         sight = take_sight(doors, history, _looked(doors), timedelta(hours=1))
         was = _described(history, sight)
-        if _down_already(history, sight) and not (how.flatten and _held_live(sight)):
-            return Lowered(was, nothing_to_do=True)
+        ours, foreign = _open_live(doors, sight)
+        if _down_already(history, sight) and not ours and not (how.flatten and _held_live(sight)):
+            told = f"; left alone on the live account, not ours: {', '.join(foreign)}" if foreign else ""
+            return Lowered(was + told, nothing_to_do=True)
         progress.note(f"rolling back {doors.profile.system}: {was}")
         history.epoch = max(history.epoch, fence_seen(sight.replies))
         if fleet_mode(sight) is not Mode.PAPER and history.stage == "paper":
@@ -105,6 +107,22 @@ def _down_already(history: History, sight: Sight) -> bool:
         return not any(sight.open_orders(venue, "paper") for venue in sight.profile.venues)
     except DoorError:
         return False
+
+
+def _open_live(doors: Doors, sight: Sight) -> tuple[list[str], list[str]]:
+    """(Our, other people's) open orders on the live accounts of a system that may be on paper already.
+
+    Ours are cancelled; another's may be the stop of who adopted a position, so it is named only. An account that does
+    not answer shows none: the way down that ended without residue has proven zero there.
+    """
+    ours: list[str] = []
+    foreign: list[str] = []
+    for venue in doors.profile.venues:
+        with suppress(DoorError, InputError):
+            for order in sight.open_orders(venue, "live") if doors.may_open(venue, "live") else ():
+                own = order.client_id.startswith(doors.own_orders(venue, "live"))
+                (ours if own else foreign).append(doors.order_name(venue, order))
+    return ours, foreign
 
 
 def _held_live(sight: Sight) -> bool:

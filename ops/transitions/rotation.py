@@ -8,23 +8,14 @@ from __future__ import annotations
 from ops.doors import Doors
 from ops.errors import Refused, ResidueLeft, VenueError, Waiting
 from ops.model.history import History
-from ops.model.profile import Kind, Slot
+from ops.model.profile import Slot
+from ops.model.traits import TRAITS
 from ops.secrets import Credentials
 from ops.transitions.approval import Approver, approved, begin, fence_seen
-from ops.transitions.conduct import ascend
+from ops.transitions.conduct import Began, ascend
 from ops.transitions.lock import locked
 from ops.transitions.preflight import Report, current_history, look
 from ops.transitions.progress import Progress
-
-# Where a person makes a new key. Kalshi and Polymarket could do it by API (venues 4.7, 5.2): that comes with the watch.
-MADE_AT: dict[Kind, str] = {
-    "alpaca": "Alpaca has no API for keys. In Alpaca's dashboard, on the {slot} account {account}, press Regenerate "
-    "under API keys (the old key dies at once, so invoke kill first if the bots use it)",
-    "kraken": "Kraken makes keys on its site only. In its API settings, on account {account}, make a {slot} key that "
-    "may query and trade and not withdraw, and delete the old one when this is done",
-    "kalshi": "On Kalshi's site, on the {slot} account {account}, make a key with the scopes read and write::trade",
-    "polymarket": "With the wallet of account {account}, make new {slot} API credentials",
-}
 
 
 def keys_of(doors: Doors, slot: Slot) -> list[tuple[str, str]]:
@@ -57,7 +48,7 @@ def take_in_pending(doors: Doors, slot: Slot, history: History) -> list[str]:
 def human_step(doors: Doors, venue: str, slot: Slot, name: str) -> str:
     """What a person must do at the venue, in one sentence."""
     setting = doors.profile.venues[venue]
-    how = MADE_AT.get(setting.kind, "make a new key").format(slot=slot, account=setting.slot(slot).account)
+    how = TRAITS[setting.kind].new_key.format(slot=slot, account=setting.slot(slot).account)
     path = doors.secrets.path(name, "pending")
     return (
         f"{how}, then put the new pair into {path} (mode 0600) as two lines, KEY=... and SECRET=... (and what else the "
@@ -139,7 +130,7 @@ def rotate_keys(doors: Doors, progress: Progress, approve: Approver, slot: Slot)
             return f"{called} is tested and stored; it goes to the hosts with the next go-live"
         report = Report(look(doors), ())
         plan = approved(doors, progress, "rotate-keys", history.stage, report, approve)
-        ascend(doors, progress, "rotate-keys", history.stage, plan, fence_seen(report.sight.replies))
+        ascend(doors, progress, "rotate-keys", history.stage, plan, Began(fence_seen(report.sight.replies)))
         record_in_force(doors, slot)
         left = prove_dead(doors, slot)
         if left:

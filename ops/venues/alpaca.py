@@ -58,6 +58,8 @@ class Alpaca:
         if keys.bot is None:
             raise VenueError(f"Alpaca cannot be asked about account {account} without a key")
         key, secret = keys.bot.values()
+        if not (key and secret):
+            raise VenueError(f"Alpaca cannot be asked about account {account} with half a key")
         self._client = TradingClient(key, secret, raw_data=True, url_override=endpoint)
         self._client._retry = 0
         session = self._client._session
@@ -172,7 +174,14 @@ class Alpaca:
 
     def _post(self, client_id: str, symbol: str, side: str, qty: Decimal, **more: str) -> OrderView:
         body = {"symbol": symbol, "qty": str(qty), "side": side, "time_in_force": "day", "client_order_id": client_id}
-        row = self._asked(lambda: self._client.post("/orders", {**body, **more}), dict)
+        try:
+            row = self._asked(lambda: self._client.post("/orders", {**body, **more}), dict)
+        except VenueError as error:
+            # An id that exists already is refused with 422 (venues 2.6): then the order is there, and no refusal.
+            known = self.order_by_client_id(client_id) if error.status == 422 else None
+            if known is None:
+                raise
+            return known
         return _typed(partial(_order, row))
 
     def cancel(self, order_id: str) -> None:

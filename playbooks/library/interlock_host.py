@@ -260,14 +260,18 @@ MANAGERS = {"supervisord": Supervisord}
 # --- what the bot shows, and is told ----------------------------------------------------------------------------------
 
 
-def call(base, method, path, seconds=2.0):
-    """(status, document). Raises OSError or ValueError when there is no typed answer."""
+def call(base, method, wish, seconds=2.0):
+    """(status, document) of `/path`, or of `/path {JSON}` with that body. Raises OSError or ValueError when there is no
+    typed answer; one without a body is an empty document."""
     parts = urllib.parse.urlsplit(base)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=seconds)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname, parts.port, timeout=seconds)
+    path, _, body = wish.partition(" ")
     try:
-        connection.request(method, path)
+        headers = {"Content-Type": "application/json"} if body else {}
+        connection.request(method, parts.path.rstrip("/") + path, body.encode() or None, headers)
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read(1_000_000))
+        return answer.status, json.loads(answer.read(1_000_000) or b"{}")
     except http.client.HTTPException as error:
         raise OSError(type(error).__name__) from None
     finally:
@@ -349,11 +353,13 @@ def tell(host, verb, reason):
             name, content = rest.split(" ", 1)
             write_durably(inside(host.root, name), content.replace("{reason}", reason).encode() + b"\n")
             return {"ok": True, "told": False}
-        path = rest.replace("{reason}", urllib.parse.quote(reason, safe=""))
-        status, document = call(host.api["url"], method, path, 5.0)
+        path, space, body = rest.partition(" ")
+        path = path.replace("{reason}", urllib.parse.quote(reason, safe=""))
+        wish = path + space + body.replace("{reason}", json.dumps(reason)[1:-1])
+        status, document = call(host.api["url"], method, wish, 5.0)
     except (OSError, ValueError, HostRefused) as error:
         return {"ok": False, "told": False, "error": type(error).__name__}
-    return {"ok": status == 200, "told": True, "status": status, "answer": document}
+    return {"ok": 200 <= status < 300, "told": True, "status": status, "answer": document}
 
 
 def switch_word(host, since=None):
@@ -366,7 +372,12 @@ def switch_word(host, since=None):
 
 def word_of(host, document):
     setting = host.api["switch"]
-    return setting["words"].get(str(field_of(document, setting["field"])), "unknown")
+    return setting["words"].get(spelled(field_of(document, setting["field"])), "unknown")
+
+
+def spelled(value):
+    """A value as JSON and YAML write it: true and false, not True and False."""
+    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def written_before(host, name, document, since):
@@ -419,6 +430,10 @@ class Host:
             "variables": {name: values.get(name) for name in watch["shown"]},
             "fingerprints": {n: self.fingerprint(values[n]) if values.get(n) else None for n in watch["secret"]},
         }
+
+    def kept(self, values):
+        """The lines of the bot's own secrets, which stand nowhere but in this file."""
+        return "".join(f"{n}={values[n]}\n" for n in self.request["watch"].get("kept", ()) if values.get(n))
 
     def look(self):
         facts, values = env_file(self.env_path)
@@ -708,14 +723,14 @@ def op_flip(host):
         if not os.path.lexists(host.gate_path):
             raise HostRefused("not-halted", "the gate is not set: an env file changes only while the bot is halted")
         compare = host.request.get("compare_sha256")
-        facts, _ = env_file(host.env_path)
+        facts, values = env_file(host.env_path)
         if compare and facts["sha256"] != compare:
             raise HostRefused("changed", f"{host.env_path.name} is not the file that was planned: somebody changed it")
         if facts["problems"] and compare:
             raise HostRefused("unfit", f"{host.env_path.name}: {facts['problems'][0]['text']}")
         remove_link(host.env_path)
         remove_leftovers(host.env_path)
-        write_durably(host.env_path, host.request["env_text"].encode())
+        write_durably(host.env_path, (host.request["env_text"] + host.kept(values)).encode())
         return recreate(host)
 
 

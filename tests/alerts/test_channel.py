@@ -16,7 +16,7 @@ from ops.model.profile import Channel
 from ops.sandbox.channels.faults import FAULTS
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.embedded import embedded_world, free_ports_config
-from ops.sandbox.world import World
+from ops.sandbox.world.world import World
 from tests.peers import answering
 
 TOKENS = {"slack": "slack-token", "telegram": "1:tg"}

@@ -203,3 +203,18 @@ def test_a_maintenance_that_is_near_keeps_the_gate_shut(good: Sight) -> None:
     assert calendar(session=session, work=Window("maintenance", far, far + timedelta(hours=1), "")) == "pass"
     assert calendar(session=session, work=Window("restart", near, far, "nightly")) == "fail"
     assert calendar() == "unknown", "a calendar without a session says nothing"
+
+
+@pytest.mark.parametrize(
+    ("told", "restarts", "wanted"), [(False, True, "fail"), (False, False, "pass"), (True, False, "fail")]
+)
+def test_an_unannounced_restart_counts_unless_the_profile_says_that_there_is_none(
+    good: Sight, told: bool, restarts: bool, wanted: str
+) -> None:
+    near = NOW + timedelta(minutes=20)
+    session = Window("session", NOW, NOW + timedelta(hours=6), "")
+    windows = [session, Window("restart", near, near + timedelta(hours=1), "", told)]
+    venues = {name: venue.model_copy(update={"restarts": restarts}) for name, venue in good.profile.venues.items()}
+    profile = good.profile.model_copy(update={"venues": venues})
+    sight = replace(answered(good, windows_paper=windows), doors=replace(good.doors, profile=profile))
+    assert outcome(ask("venue.calendar", sight, {})) == wanted

@@ -26,6 +26,8 @@ NOON = datetime(2026, 11, 20, 17, 0, tzinfo=UTC)
 """A Friday at noon in New York: every venue trades."""
 PURPOSES = ("bot", "observer", "kill")
 BETWEEN_CASES = timedelta(minutes=1)
+PATIENCE_SECONDS = 15.0
+"""A door's timeout where no silence is meant: long, for a busy machine. Silence has faults of its own."""
 
 Parts = Mapping[str, str]
 
@@ -73,11 +75,6 @@ class Facts:
     http: bool = True
     cash: Decimal = Decimal(1_000_000)
     timeout_seconds: float = 0.6
-
-    @property
-    def patience_seconds(self) -> float:
-        """A door's timeout where no silence is meant: long, for a busy machine, where silence has faults of its own."""
-        return 5 if self.http else self.timeout_seconds
 
     def catalogue(self) -> set[str]:
         """Every fault that has its place here."""
@@ -130,7 +127,7 @@ class Rig:
             endpoint or self.served.endpoints[environment],
             self.facts.numbers[environment],
             keys if keys is not None else self.keys(environment),
-            timeout_seconds=timeout_seconds or self.facts.patience_seconds,
+            timeout_seconds=timeout_seconds or PATIENCE_SECONDS,
         )
         self._doors.append(made)
         return made
@@ -182,7 +179,7 @@ class Rig:
         self.later(0)
 
     def _quieten(self, environment: str) -> None:
-        door = self.door(environment, timeout_seconds=5)
+        door = self.door(environment)
         if self.facts.latches and door.account().suspended:
             door.set_suspended(False)
         if self.facts.timed:

@@ -91,7 +91,7 @@ async def _opened(stack: contextlib.AsyncExitStack, listener: Listener) -> str:
         server = await asyncio.start_server(listener.stream, "127.0.0.1", 0)
         stack.callback(server.close)
         return f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    # The explicit protocol lets asyncio turn off Nagle's algorithm: ops/sandbox/world.py says why.
+    # The explicit protocol lets asyncio turn off Nagle's algorithm: ops/sandbox/world/world.py says why.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.bind(("127.0.0.1", 0))
     bound.listen(128)

@@ -12,6 +12,7 @@ import pytest
 
 from ops.kill.brake import BRAKES
 from ops.model.profile import Kind
+from ops.model.traits import TRAITS
 from ops.sandbox.bots.brokers import BROKERS
 from ops.sandbox.embedded import NUMBERS
 from ops.sandbox.listings import LISTINGS
@@ -67,7 +68,7 @@ def test_there_are_sixteen_clauses() -> None:
     assert {int(name[6:8]) for name in CLAUSES} == set(range(1, 17))
 
 
-@pytest.mark.parametrize("table", [ADAPTERS, SIMULATORS, BRAKES, BROKERS, LISTINGS, NUMBERS])
+@pytest.mark.parametrize("table", [ADAPTERS, SIMULATORS, BRAKES, BROKERS, LISTINGS, NUMBERS, TRAITS])
 def test_every_table_of_venues_knows_every_kind(table: dict[str, object]) -> None:
     assert set(table) == set(KINDS)
 

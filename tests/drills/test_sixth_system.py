@@ -18,8 +18,8 @@ import pytest
 
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.embedded import embedded_world, free_ports_config
-from ops.sandbox.world import World
-from ops.sandbox.world_config import WorldConfig
+from ops.sandbox.world.config import WorldConfig
+from ops.sandbox.world.world import World
 from tests.drills.truth import assert_order_log_is_clean, assert_paper_and_tripped, open_orders
 from tests.field import ROOT, Field, awaited, free_base
 

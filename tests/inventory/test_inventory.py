@@ -25,13 +25,13 @@ def here(tmp_path: Path) -> Place:
     return Place("sandbox", tmp_path / "sandbox", tmp_path / "state")
 
 
-def profile_file(here: Place) -> Path:
-    return here.inventory / "systems" / "alpaca-bot.yml"
+def profile_file(here: Place, system: str = "alpaca-bot") -> Path:
+    return here.inventory / "systems" / f"{system}.yml"
 
 
-def refused(here: Place) -> InputError:
+def refused(here: Place, system: str = "alpaca-bot") -> InputError:
     with pytest.raises(InputError) as caught:
-        load_profile(here, "alpaca-bot")
+        load_profile(here, system)
     return caught.value
 
 
@@ -44,12 +44,13 @@ def test_the_profile_that_is_shipped_is_sound(here: Place) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_a_profile_with_one_wrong_thing_is_refused_at_its_line(here: Place, case: Mapping[str, Any]) -> None:
-    path = profile_file(here)
+    system = case.get("of", "alpaca-bot")
+    path = profile_file(here, system)
     text = path.read_text()
     assert text.count(case["old"]) == 1, "the case must hit one place"
     text = text.replace(case["old"], case["new"])
     path.write_text(text)
-    error = refused(here)
+    error = refused(here, system)
     line = text[: text.index(case.get("at", case["new"]))].count("\n") + 1
     told = error.text()
     assert told.startswith(f"{path}:{line}: "), f"{told} (the wrong thing stands on line {line})"
@@ -122,6 +123,12 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(here: Place) -> None:
         ("environment.yml", "provider: sandbox ", "provider: cloud ", "provider is wrong"),
         ("environment.yml", "environment: sandbox", "environment: sandbox\ncolour: red", "unknown key 'colour'"),
         ("environment.yml", 'secrets: "{state}/secrets"', "x: y", "x"),
+        (
+            "environment.yml",
+            "default_system: alpaca-bot",
+            "default_system: alpacabot",
+            "there is no system 'alpacabot'",
+        ),
         ("people.yml", "roles: [risk]", "roles: []", "people.ana.roles is wrong"),
         ("people.yml", "  ana:", "  ana: {roles: [risk]}\n  ana:", "'ana' stands twice"),
         ("people.yml", "people:\n", "persons:\n", "people"),
@@ -153,3 +160,31 @@ def test_a_system_that_does_not_exist_names_those_that_do(here: Place) -> None:
     with pytest.raises(InputError) as caught:
         load_profile(here, "nobody")
     assert "there is no system 'nobody' in sandbox; expected one of: alpaca-bot" in caught.value.text()
+
+
+@pytest.mark.parametrize("system", ["alpaca-bot", "ibkr-assistant", "kalshi-polymarket", "kraken-bot", "smart-alpaca"])
+def test_a_neighbour_that_is_broken_keeps_no_other_from_being_read(here: Place, system: str) -> None:
+    """Nor does the way down, which goes by the last good copy, ask what else stands in the inventory."""
+    (here.inventory / "systems" / "broken.yml").write_text("hosts: [")
+    shutil.copytree(here.inventory, here.last_good)
+    for path in (here.last_good / "systems").iterdir():
+        if path.stem != system:
+            path.unlink()
+    assert load_profile(here, system).system == system
+    kept = Place(here.name, here.last_good, here.state)
+    copy = here.last_good / "systems" / f"{system}.yml"
+    copy.write_text(copy.read_text().replace(f"checklist: {system}", "checklist: none"))
+    assert load_profile(kept, system).checklist == "none"
+    assert load_environment(kept).default_system == "alpaca-bot"
+
+
+def test_two_machines_may_have_the_same_folder_and_port_two_bots_on_one_may_not(here: Place) -> None:
+    path = profile_file(here, "smart-alpaca")
+    text = path.read_text().replace('root: "{state}/hosts/smart-2"', 'root: "{state}/hosts/host-1"')
+    path.write_text(text.replace('api: "http://127.0.0.1:18712"', 'api: "http://127.0.0.1:18411"'))
+    assert "the root is that of alpaca-bot too" in refused(here, "smart-alpaca").text()
+    hosts = here.inventory / "hosts.yml"
+    hosts.write_text(
+        hosts.read_text().replace("smart-2:", "smart-2: {ansible_connection: ssh, ansible_host: 10.0.0.7}")
+    )
+    assert load_profile(here, "smart-alpaca").system == "smart-alpaca"

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from ops.kill.command import aimed
 from ops.kill.kill import SystemEnd
 from ops.kill.table import table
-from ops.kill.targets import folder
+from ops.kill.targets import Aim, Target, folder
 from ops.ledger.store import Ledger
 from ops.secrets import Secrets
 from tests.field import ROOT
@@ -110,7 +111,7 @@ def test_a_venue_alone_is_stopped_at_every_system_that_trades_there_and_the_rest
 
 def test_a_system_that_has_no_target_is_residue_and_not_success(here) -> None:
     end = here.kill("nobody")
-    assert end.residue == ["nobody: there is no kill target for it"]
+    assert end.residue == ["nobody: there is no kill target for it (only for: alpaca-bot)"]
     assert here.truly_open()
 
 
@@ -230,3 +231,31 @@ def test_the_threads_of_a_kill_are_gone_when_it_ends(here) -> None:
     before = threading.active_count()
     here.kill()
     assert threading.active_count() <= before + 1
+
+
+@pytest.mark.parametrize(
+    ("words", "systems"),
+    [([], ()), (["all"], ()), (["a,b"], ("a", "b")), (["a", "b, c"], ("a", "b", "c")), (["a", "all"], ()), ([""], ())],
+)
+def test_systems_are_named_as_in_every_other_command(words: list[str], systems: tuple[str, ...]) -> None:
+    """`--system=all` must stop all of them: taken for a name it would stop nothing."""
+    assert Aim.named(words, words) == Aim(systems, systems)
+
+
+AIMS = {
+    "a system of one": (Aim(("a",)), [("one", Aim(("a",)))]),
+    "a system of each": (Aim(("a", "b")), [("one", Aim(("a",))), ("two", Aim(("b",)))]),
+    "a venue of one": (Aim((), ("kraken",)), [("two", Aim((), ("kraken",)))]),
+    "a name of none": (Aim(("b", "x")), [("one", Aim(("x",))), ("two", Aim(("b", "x")))]),
+    "everything": (Aim(), [("one", Aim()), ("two", Aim())]),
+}
+
+
+@pytest.mark.parametrize(("aim", "parts"), AIMS.values(), ids=AIMS)
+def test_an_environment_that_does_not_know_what_is_meant_is_no_residue(tmp_path: Path, here, aim, parts) -> None:
+    """Without --env all environments are meant: the sandbox must not turn a proven kill elsewhere into exit 6."""
+    for name, system, kind in (("one", "a", "alpaca"), ("two", "b", "kraken")):
+        account = replace(here.target("alpaca", "live"), kind=kind, venue=kind)
+        Secrets.store(folder(tmp_path / name) / f"{system}.target.json", Target(system, "", (), (account,)).as_text())
+    found = [(state.name, part) for state, part in aimed([tmp_path / "one", tmp_path / "two"], aim)]
+    assert found == parts

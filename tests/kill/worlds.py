@@ -21,7 +21,7 @@ from ops.model.profile import Account
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.embedded import NUMBERS, embedded_world, free_ports_config, venue_of
 from ops.sandbox.listings import LISTINGS
-from ops.sandbox.world import World
+from ops.sandbox.world.world import World
 from ops.secrets import Secrets
 from ops.venues.protocol import Keys, OrderWish, VenueActor
 from ops.venues.registry import open_venue

@@ -12,7 +12,7 @@ import requests
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.embedded import embedded_world, free_ports_config
 from ops.sandbox.monitoring.faults import FAULTS
-from ops.sandbox.world import World
+from ops.sandbox.world.world import World
 from tests.field import awaited
 from tests.peers import answering
 

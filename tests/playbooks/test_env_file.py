@@ -154,3 +154,13 @@ def test_a_release_is_told_by_one_digest_over_names_and_contents(bench: Bench, n
     assert digest() == first, "what Python leaves behind is no release"
     (folder / "bot.py").rename(folder / "other.py")
     assert digest() != first
+
+
+def test_the_bots_own_secrets_stay_and_are_only_shown_as_fingerprints(bench: Bench) -> None:
+    own = "DATABASE_URL=postgresql://bot:canary-own-pw@127.0.0.1/bot\n"
+    bench.env.write_text(bench.env.read_text() + own + "OTHER=1\n")
+    watch = {"shown": ["TRADING_MODE"], "secret": ["DATABASE_URL"], "kept": ["DATABASE_URL", "REDIS_URL"]}
+    for text in (LIVE, PAPER):
+        bench.ask("flip", env_text=text, compare_sha256=sha256(bench.env), watch=watch)
+        assert bench.env.read_text() == text + own
+    assert "canary-own-pw" not in str(bench.ask("look", watch=watch))

@@ -75,7 +75,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_a_shape_is_told_by_its_line_and_never_by_its_value(bench: Bench, shape: Shape) -> None:
     bench.write_env(shape.data)
-    answer = bench.ask("look")
+    answer = bench.look()
     env = answer["look"]["env"]
     found = [(problem["line"], problem["text"]) for problem in env["problems"]]
     assert [line for line, _ in found] == [line for line, _ in shape.problems], found

@@ -13,7 +13,7 @@ from ops.model.profile import Profile
 from ops.sandbox.blueprint import Blueprint, SandboxHost, port_of, world_config
 from ops.sandbox.listings import LISTINGS
 from ops.sandbox.venues.simulators import SIMULATORS
-from ops.sandbox.world_config import WorldConfig
+from ops.sandbox.world.config import WorldConfig
 from ops.secrets import Secrets
 from tests.house.tree import ROOT
 

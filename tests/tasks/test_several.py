@@ -60,12 +60,47 @@ def test_behind_one_that_turned_back_nothing_more_is_raised(first: str) -> None:
     assert over("sandbox", [first, "done"], go, json=True).document["systems"]["done"]["exit_code"] == 0
 
 
-def test_the_keyboard_stops_all_of_them() -> None:
+def test_one_that_was_killed_while_another_was_raised_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INTERLOCK_STATE", str(tmp_path))
+    (tmp_path / "sandbox" / "kill").mkdir(parents=True)
+
+    def killed_meanwhile(env: str, system: str) -> Told:
+        (tmp_path / "sandbox" / "kill" / "other.mark").write_text("1")
+        return Told(f"{system} is done")
+
+    told = over("sandbox", ["done", "other"], killed_meanwhile, json=True, raises=True)
+    assert told.code == 3
+    assert "not begun, since somebody killed" in told.document["systems"]["other"]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("done", "2 systems: done: done, last. Next: invoke status"),
+        ("refused", "2 systems: refused: refused; done: last. Next: invoke status; mend it, run it again"),
+        ("residue", "2 systems: RESIDUE: residue; not begun: last. Next: wake a person; "
+                    "invoke kill --reason=... --system=residue"),
+        ("safe", "2 systems: failed and safe: safe; not begun: last. Next: invoke status; mend it, run it again"),
+    ],
+)  # fmt: skip
+def test_the_last_sentence_names_each_and_sends_no_healthy_one_down(names, said, monkeypatch) -> None:
+    monkeypatch.setitem(ENDS, "last", ENDS["done"])
+    assert over("sandbox", [*names.split(), "last"], go, json=True, raises=True).sentence == said
+
+
+def test_the_keyboard_stops_all_of_them_and_what_ended_before_is_told() -> None:
     def interrupted(env: str, system: str) -> Told:
+        if system == "done":
+            return go(env, system)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        over("sandbox", ["done", "refused"], interrupted, json=True)
+        over("sandbox", ["refused", "done"], interrupted, json=True)
+    told = over("sandbox", ["done", "refused", "bad"], interrupted, json=True)
+    assert "refused: refused; done: done; not begun: bad" in told.sentence
+    assert told.document["systems"]["done"]["exit_code"] == 0
 
 
 @pytest.fixture

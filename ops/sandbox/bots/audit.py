@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from .clock import stamp
-from .risk import slippage_bps
+from .trading.risk import slippage_bps
 from .venue import TERMINAL, UNRESOLVED, NewOrder, VenueFill
 
 _FINAL = ", ".join(f"'{status}'" for status in TERMINAL)

@@ -20,8 +20,8 @@ from .audit import AuditRefused
 from .clock import SystemClock
 from .environment import SettingsError
 from .logs import close_log, open_log
-from .loop import Worker
 from .system import System, open_worker, system_named
+from .trading.loop import Worker
 from .venue import VenueError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from .environment import Reader, between, matching, whole
-from .risk import Limits
+from .trading.risk import Limits
 from .venue import Access
 
 _SYMBOL = re.compile(r"[A-Za-z0-9._/\-]{1,90}")
@@ -69,6 +69,7 @@ class Settings:
     own_switch: bool = True
     starts_tripped: bool = False
     keeps_openings: bool = False
+    further_secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def symbols_of(self, venue: str) -> tuple[str, ...]:
         """The symbols that are traded at a venue."""
@@ -77,7 +78,8 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """What must never stand in a log line."""
         parts = [(v.access.secret, v.access.passphrase, v.access.wallet, v.access.key) for v in self.venues.values()]
-        return tuple(text for part in parts for secret in part if (text := secret.reveal()))
+        revealed = (text for part in parts for secret in part if (text := secret.reveal()))
+        return (*revealed, *self.further_secrets)
 
     def blotted(self, text: str) -> str:
         """The text without any of those: an exception of a library may carry one to where people look."""

@@ -11,8 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from .clock import stamp
-from .loop import Worker
 from .metrics import exposition, registry_of
+from .trading.loop import Worker
 from .venue import VenueError
 
 _SLOW_LOOPS = 5

@@ -14,11 +14,11 @@ from .brokers import open_broker
 from .clock import Clock
 from .environment import SettingsError
 from .faults import Faults
-from .habits import Habits
 from .logs import close_log, open_log
-from .loop import Parts, Worker
 from .settings import Settings
 from .switch import Switch
+from .trading.habits import Habits
+from .trading.loop import Parts, Worker
 from .venue import Access, Venue
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def make_worker(
 
 def close_worker(worker: Worker) -> None:
     """Close the files of a worker whose loop has ended."""
+    worker.habits.close()
     worker.audit.close()
     worker.switch.close()
     close_log(worker.log)

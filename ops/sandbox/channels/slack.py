@@ -14,7 +14,7 @@ from starlette.routing import Route
 from ops.sandbox.channels.arguments import arguments_of
 from ops.sandbox.channels.mailbox import Mailbox, Message
 from ops.sandbox.faults import EVERYWHERE, FaultBoard
-from ops.sandbox.world_config import Slack
+from ops.sandbox.world.config import Slack
 
 CHANNEL_ID = "C0SANDBOX01"
 ON_CALL = "U0ONCALL001"

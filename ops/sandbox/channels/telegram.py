@@ -14,7 +14,7 @@ from starlette.routing import Route
 from ops.sandbox.channels.arguments import arguments_of
 from ops.sandbox.channels.mailbox import Mailbox, Message
 from ops.sandbox.faults import EVERYWHERE, FaultBoard
-from ops.sandbox.world_config import Telegram
+from ops.sandbox.world.config import Telegram
 
 REPLY = "ack"
 BOT = {"id": 7000000001, "is_bot": True, "first_name": "interlock", "username": "interlock_sandbox_bot"}

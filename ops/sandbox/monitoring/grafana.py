@@ -17,7 +17,7 @@ from ops.sandbox.clock import WorldClock
 from ops.sandbox.faults import FaultBoard
 from ops.sandbox.monitoring.promql import BadQuery, Query, Row, evaluate, parse
 from ops.sandbox.monitoring.samples import SampleStore
-from ops.sandbox.world_config import ConfigError, Grafana
+from ops.sandbox.world.config import ConfigError, Grafana
 
 DEFAULT_RANGE_SECONDS = 300.0
 MOST_STEPS = 100

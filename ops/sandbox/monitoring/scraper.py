@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.faults import EVERYWHERE, FaultBoard
 from ops.sandbox.monitoring.samples import Labels, Sample, SampleStore
-from ops.sandbox.world_config import Prometheus
+from ops.sandbox.world.config import Prometheus
 
 TIMEOUT_SECONDS = 2.0
 

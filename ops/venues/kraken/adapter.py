@@ -1,4 +1,4 @@
-"""Kraken spot through ccxt. Facts: venues.md section 3; the library's traps are wrapped in `kraken_client`.
+"""Kraken spot through ccxt. Facts: venues.md section 3; the library's traps are wrapped in `client`.
 
 Kraken has no paper trading and no latched halt; nothing in a key or an answer tells paper from live. The account's
 number is the `iban` of GetApiKeyInfo, without spaces: that this field names the account is our reading of it, no page
@@ -8,10 +8,12 @@ A position is a balance in anything but USD, valued in USD.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property, partial
+from threading import Lock
 from typing import Any
 
 from ops.errors import VenueError
@@ -45,6 +47,10 @@ from ops.venues.protocol import (
 TIMEOUT_SECONDS = 8.0
 DEADLINE_SECONDS = 10
 """How long an order may be under way: the venue refuses it later (AddOrder's `deadline`, 2 to 60 s)."""
+SKEW_SECONDS = 2
+"""How far the venue's clock may be behind ours."""
+NEVER_TAKEN = ("EService:Deadline elapsed", "EService:Market in")
+"""Of the service's own errors those after which an order is certainly not there."""
 DEAD_MAN_MIN_SECONDS = 5
 """ccxt's wrapper turns less than one second into 0, which disarms; anything this short is a slip in the units."""
 WITHDRAWING = frozenset({"withdraw-funds", "add-withdraw-address", "update-withdraw-address"})
@@ -64,6 +70,8 @@ class Kraken:
 
     def __init__(self, endpoint: str, account: str, keys: Keys, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._endpoint, self._account, self._keys, self._timeout = endpoint, account, keys, timeout_seconds
+        self._under_way: dict[str, float] = {}
+        self._sending = Lock()
 
     # Who is asking
 
@@ -124,12 +132,12 @@ class Kraken:
         return max(found, key=lambda order: order.submitted_at, default=None)
 
     def place(self, wish: OrderWish) -> OrderView:
-        """Looks the id up in open and closed orders first: a filled order's id is free again at the venue."""
-        known = self.order_by_client_id(wish.client_id)
-        if known is not None:
-            return known
+        """Looks the id up in open and closed orders first: a filled order's id is free again at the venue.
+
+        One whose answer was lost and that no list shows is not sent again while the venue may still take it.
+        """
         price = {"ordertype": "limit", "price": f"{wish.limit_price:f}"}
-        return self.order(self._add(wish.symbol, wish.side, wish.qty, wish.client_id, price))
+        return self._once(wish.symbol, wish.side, wish.qty, wish.client_id, price)
 
     def cancel(self, order_id: str) -> None:
         """Proves nothing: the answer may be `pending`."""
@@ -190,9 +198,8 @@ class Kraken:
 
     def close_position(self, position: PositionView, client_id: str) -> None:
         """One market order against the whole balance, unless the id is known already."""
-        if self.order_by_client_id(client_id) is None:
-            side = "sell" if position.qty > 0 else "buy"
-            self._add(position.symbol, side, abs(position.qty), client_id, {"ordertype": "market"})
+        side = "sell" if position.qty > 0 else "buy"
+        self._once(position.symbol, side, abs(position.qty), client_id, {"ordertype": "market"})
 
     # Inside
 
@@ -218,15 +225,42 @@ class Kraken:
         rows = self._observer.public("AssetPairs", dict)
         return typed(partial(read_names, rows))
 
+    def _once(self, symbol: str, side: str, qty: Decimal, client_id: str, price: Mapping[str, str]) -> OrderView:
+        """Looked up and sent by one caller at a time: between the two, an order could fill and free its id."""
+        if not self._sending.acquire(timeout=self._timeout):
+            raise VenueError(f"{client_id} was not sent: another order was on its way for {self._timeout:g} s")
+        try:
+            known = self.order_by_client_id(client_id)
+            return known or self.order(self._add(symbol, side, qty, client_id, price))
+        except VenueError as error:
+            known = self.order_by_client_id(client_id) if "cl_ord_id not unique" in str(error) else None
+            if known is None:
+                raise
+            return known
+        finally:
+            self._sending.release()
+
     def _add(self, symbol: str, side: str, qty: Decimal, client_id: str, price: Mapping[str, str]) -> str:
-        """Sends one order, once; returns its txid."""
+        """Sends one order; returns its txid. Raises VenueError, too, if one of that id may still be on its way."""
+        left = self._under_way.get(client_id, 0.0) - time.monotonic()
+        if left > 0:
+            raise VenueError(f"order {client_id} was sent before and may still reach Kraken within {left:.0f} s")
         pair = self._names.pairs.get(symbol)
         if pair is None:
             raise VenueError(f"Kraken lists no pair {symbol}", status=404)
         order = {"pair": pair, "type": side, "volume": f"{qty:f}", "cl_ord_id": venue_client_id(client_id), **price}
         order["deadline"] = self._bot.in_seconds(DEADLINE_SECONDS)
-        answer = self._bot.send("AddOrder", dict, order)
-        return typed(lambda: str(answer["txid"][0]))
+        self._under_way[client_id] = time.monotonic() + DEADLINE_SECONDS + SKEW_SECONDS
+        try:
+            answer = self._bot.send("AddOrder", dict, order)
+        except VenueError as error:
+            refused = error.status is not None and error.status < 500
+            if refused or any(said in str(error) for said in NEVER_TAKEN):
+                del self._under_way[client_id]
+            raise
+        txid = typed(lambda: str(answer["txid"][0]))
+        del self._under_way[client_id]
+        return txid
 
     def _open_rows(self, wanted: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         return rows_of(self._observer.read("OpenOrders", dict, wanted), "open")

@@ -208,7 +208,7 @@ class Polymarket:
             return None
         if seconds < HEARTBEAT_SECONDS:
             raise VenueError(f"Polymarket's heartbeat fires after {HEARTBEAT_SECONDS} s, not sooner")
-        self._beat.send(self._kills())
+        typed(lambda: self._beat.send(self._kills()))
         self._fires_at = now + timedelta(seconds=HEARTBEAT_SECONDS)
         return self._fires_at
 

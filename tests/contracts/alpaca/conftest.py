@@ -1,4 +1,4 @@
-"""One simulated Alpaca per module."""
+"""What the tests of one simulated Alpaca hold in their hands."""
 
 from __future__ import annotations
 
@@ -6,24 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.contracts.clauses")
-
-from tests.contracts.alpaca.desk import Desk  # noqa: E402  after the clauses are registered
-from tests.contracts.alpaca.facts import ALPACA  # noqa: E402
-from tests.contracts.rig import Rig, rigged  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rigged(ALPACA, tmp_path_factory.mktemp("alpaca")) as rig:
-        yield rig
-
-
-@pytest.fixture
-def rig(running: Rig) -> Iterator[Rig]:
-    running.begin()
-    yield running
-    running.no_faults()
+from tests.contracts.alpaca.desk import Desk
+from tests.contracts.rig import Rig
 
 
 @pytest.fixture

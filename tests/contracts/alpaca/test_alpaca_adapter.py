@@ -15,7 +15,7 @@ from ops.model.zero import ZeroProof
 from ops.venues.protocol import Keys, PositionView, VenueActor
 from tests.contracts.alpaca.desk import Desk
 from tests.contracts.clauses import held, unknown
-from tests.contracts.rig import Rig
+from tests.contracts.rig import Rig, credentials
 from tests.peers import answering
 
 Act = Callable[[VenueActor], Any]
@@ -51,6 +51,8 @@ def bought(desk: Desk, door: VenueActor, qty: float = 1) -> PositionView:
 def test_a_door_needs_a_key(rig: Rig) -> None:
     with pytest.raises(VenueError, match="without a key"):
         rig.door(keys=Keys())
+    with pytest.raises(VenueError, match="half a key"):
+        rig.door(keys=Keys(credentials({"key": "PK1", "secret": ""})))
 
 
 def test_an_order_on_its_way_to_be_cancelled_is_still_open(desk: Desk, door: VenueActor) -> None:

@@ -151,6 +151,8 @@ def test_a_client_order_id_is_unique_for_ever(desk: Desk) -> None:
         ({"extended_hours": "yes"}, 422, 40010001, "extended_hours"),
         ({"qty": 1.5, "time_in_force": "gtc"}, 422, 42210000, "fractional orders must be DAY orders"),
         ({"notional": 100}, 422, 40010001, "notional"),
+        ({"stop_loss": {"stop_price": 5}}, 422, 40010001, "stop_loss"),
+        ({"stop_price": 5}, 422, 40010001, "stop_price"),
         ({"qty": 100_000}, 403, 40310000, "insufficient buying power"),
         (
             {"side": "sell"},

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from types import ModuleType
@@ -101,6 +102,8 @@ async def the_gateway_refuses_what_it_must(client: Client) -> None:
     await client.code(10243)
     client.buy(100, account="U7654321")
     assert "Invalid account code" in await client.code(321)
+    client.buy(100, goodAfterTime="20261120-23:00:00")
+    await client.until(lambda: "wait for their time" in client.errors[-1][2])
     client.ib.placeOrder(client.library.Stock("NOPE", "SMART", "USD"), client.library.LimitOrder("BUY", 1, 100))
     await client.code(200)
     gone = client.buy(100)
@@ -118,6 +121,26 @@ async def _last(client: Client) -> str:
     count = len(client.errors)
     await client.until(lambda: len(client.errors) > count)
     return client.errors[-1][2]
+
+
+async def an_order_is_changed_within_the_cash_and_an_immediate_one_never_rests(client: Client) -> None:
+    trade = client.buy(100, orderRef="direct-3")
+    await client.status(trade, "Submitted")
+    trade.order.totalQuantity = 1_000_000
+    client.ib.placeOrder(client.stock, trade.order)
+    assert "available cash" in await client.code(201)
+    changed = client.library.LimitOrder("BUY", 3, 101, tif="DAY")
+    client.ib.client.placeOrder(trade.order.orderId, client.stock, changed)  # to the library the order is dead now
+    await client.ib.reqCurrentTimeAsync()
+    lines = client.rig.log(client_order_id="direct-3")
+    assert [(line["event"], line["qty"], line["price"]) for line in lines] == [
+        ("accepted", "2", "100"), ("replaced", "3", "101"),
+    ]  # fmt: skip
+    await client.status(client.buy(100, tif="IOC", orderRef="direct-4"), "Cancelled")
+    assert client.rig.events("direct-4") == ["accepted", "canceled"]
+    with contextlib.suppress(Exception):  # the libraries differ in how they say it; both stay connected
+        assert await client.ib.reqHistoricalDataAsync(client.stock, "", "1 D", "1 day", "TRADES", True) == []
+    assert client.ib.isConnected()
 
 
 async def what_if_places_nothing(client: Client) -> None:
@@ -195,6 +218,7 @@ CASES: tuple[Case, ...] = (
     an_order_lives_and_is_cancelled,
     an_order_fills_in_parts_and_shows_up_everywhere,
     the_gateway_refuses_what_it_must,
+    an_order_is_changed_within_the_cash_and_an_immediate_one_never_rests,
     what_if_places_nothing,
     a_client_id_is_one_connections_only,
     a_client_cancels_its_own_orders_only_and_the_global_cancel_all,

@@ -35,5 +35,5 @@ IBKR = Facts(
     states={"lost_link": "unknown"},
     filled="Filled",
     canceled="Cancelled",
-    timeout_seconds=1.5,
+    timeout_seconds=1,
 )

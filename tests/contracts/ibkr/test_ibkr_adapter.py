@@ -85,7 +85,8 @@ def test_a_stop_is_known_to_be_protective(rig: Rig) -> None:
 
 def test_an_order_of_unknown_fate_is_not_sent_again_on_a_late_list(rig: Rig) -> None:
     """The lists are five seconds behind, and IBKR itself would take the same orderRef twice."""
-    door, wish = rig.door(), rig.wish()
+    door, wish = rig.door(timeout_seconds=1.5), rig.wish()
+    door.status()  # connected: the time is for the order
     rig.fault("hang_after")
     unknown(lambda: door.place(wish))
     rig.fault("hang_after", on=False)
@@ -130,7 +131,7 @@ def test_silence_about_positions_is_not_an_empty_account(rig: Rig) -> None:
     rig.fault("silent_positions")
     door = rig.door(timeout_seconds=0.3)
     assert "did not answer" in str(unknown(door.positions))
-    assert door.account().number == "DU1234567"
+    assert rig.door().account().number == "DU1234567"
 
 
 def test_a_gateway_with_paper_and_live_accounts_proves_neither(tmp_path: Path) -> None:

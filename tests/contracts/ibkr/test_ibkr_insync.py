@@ -53,7 +53,7 @@ def installed() -> Path:
 def test_the_contract_holds_with_ib_insync() -> None:
     chosen = " or ".join(f"({module} and ({names}))" for module, names in CHOSEN.items())
     words = [str(installed()), "-m", "pytest", *(str(HERE / f"{module}.py") for module in CHOSEN), "-k", chosen]
-    plain = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "default", f"--confcutdir={HERE}"]
+    plain = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "default", f"--confcutdir={HERE.parent}"]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     done = subprocess.run([*words, *plain], cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-1000:]

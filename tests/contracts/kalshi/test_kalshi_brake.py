@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 
@@ -15,20 +14,7 @@ from ops.kill.kalshi import KalshiBrake
 from ops.model.zero import ZeroProof
 from ops.venues.kalshi.client import KalshiClient
 from tests.contracts.kalshi.facts import KALSHI, TICKER
-from tests.contracts.rig import Rig, rigged
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rigged(KALSHI, tmp_path_factory.mktemp("kalshi")) as rig:
-        yield rig
-
-
-@pytest.fixture
-def rig(running: Rig) -> Iterator[Rig]:
-    running.begin()
-    yield running
-    running.no_faults()
+from tests.contracts.rig import Rig
 
 
 def brake(rig: Rig, kill: str | None = "kill", observer: str | None = None) -> KalshiBrake:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,22 +12,9 @@ import pytest
 from ops.sandbox.bots.brokers.kalshi import KalshiBroker
 from ops.sandbox.bots.venue import Access, NewOrder, Secret, VenueRefused, VenueUnknown
 from tests.contracts.kalshi.facts import KALSHI, OTHER, TICKER
-from tests.contracts.rig import Rig, rigged
+from tests.contracts.rig import Rig
 
 NUMBER = KALSHI.numbers["paper"]
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rigged(KALSHI, tmp_path_factory.mktemp("kalshi")) as rig:
-        yield rig
-
-
-@pytest.fixture
-def rig(running: Rig) -> Iterator[Rig]:
-    running.begin()
-    yield running
-    running.no_faults()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -14,8 +14,8 @@ from ops.errors import VenueError
 from ops.venues.kalshi import adapter as kalshi
 from ops.venues.protocol import Keys, KeyView, VenueActor
 from tests.contracts.clauses import VenueContract, held
-from tests.contracts.kalshi.facts import KALSHI, TICKER
-from tests.contracts.rig import NOON, Rig, credentials, rigged
+from tests.contracts.kalshi.facts import TICKER
+from tests.contracts.rig import NOON, Rig, credentials
 from tests.peers import answering
 
 Act = Callable[[VenueActor], Any]
@@ -32,12 +32,6 @@ ODD: dict[str, tuple[str, bytes, Act]] = {
     "no groups": ("/portfolio/order_groups", b"{}", lambda door: door.set_suspended(False)),
     "half a status": ("/exchange/status", b'{"exchange_active":true}', lambda door: door.status()),
 }
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rigged(KALSHI, tmp_path_factory.mktemp("kalshi")) as rig:
-        yield rig
 
 
 class TestKalshi(VenueContract):

@@ -18,13 +18,7 @@ from ops.sandbox.venues.venue import Opening
 from ops.web import ask
 from tests.contracts.kalshi.facts import KALSHI, OTHER, TICKER, secret_of_nobody
 from tests.contracts.kalshi.signed import ROOT, Hand, code
-from tests.contracts.rig import NOON, Rig, credentials, rigged
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rigged(KALSHI, tmp_path_factory.mktemp("kalshi")) as rig:
-        yield rig
+from tests.contracts.rig import NOON, Rig, credentials
 
 
 @pytest.fixture
@@ -256,7 +250,17 @@ def test_pages_end_with_an_empty_cursor_and_a_strange_cursor_finds_nothing(rig: 
         cursor = page["cursor"]
     assert (set(seen), len(seen), cursor) == (made, 5, "")
     assert hand("GET", "/portfolio/orders", query="?cursor=nonsense")[1] == {"cursor": "", "orders": []}
-    assert code(hand("GET", "/portfolio/orders", query="?limit=1001")) == (400, "msg")
+    for path in ("/portfolio/orders", "/portfolio/positions"):
+        assert code(hand("GET", path, query="?limit=1001")) == (400, "msg")
+
+
+def test_positions_come_in_pages_too(hand: Hand) -> None:
+    for ticker in (TICKER, OTHER):
+        assert hand.create(ticker=ticker, price="0.9900", time_in_force="immediate_or_cancel")[0] == 201
+    first = hand("GET", "/portfolio/positions", query="?limit=1")[1]
+    last = hand("GET", "/portfolio/positions", query=f"?limit=1&cursor={first['cursor']}")[1]
+    assert {page["market_positions"][0]["ticker"] for page in (first, last)} == {TICKER, OTHER}
+    assert (bool(first["cursor"]), last["cursor"]) == (True, "")
 
 
 # Order groups

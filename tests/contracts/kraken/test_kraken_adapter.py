@@ -32,12 +32,28 @@ def paths(rig: Rig, act: Callable[[], Any]) -> list[str]:
     return [line["path"].rpartition("/")[2] for line in rig.requests[before:]]
 
 
+def test_an_order_that_may_be_on_its_way_is_not_sent_again(rig: Rig) -> None:
+    """Its id is free again once it has filled: sent twice, it would fill twice."""
+    door, wish = rig.door(), rig.wish(crossing=True)
+    rig.fault("hang_before", path_prefix="/0/private/AddOrder", times=1)
+    quick = rig.door(timeout_seconds=0.3)
+    assert unknown(lambda: quick.place(wish)).status is None
+    assert "may still reach" in str(unknown(lambda: quick.place(wish)))
+    assert rig.events(wish.client_id) == []
+    for fault, status in (("rate_limit", 429), ("cancel_only", 503)):
+        rig.fault(fault, path_prefix="/0/private/AddOrder")
+        refused = rig.wish()
+        assert unknown(lambda: door.place(refused)).status == status  # noqa: B023
+        rig.fault(fault, on=False)
+        assert door.place(refused).open  # what was refused is not under way
+
+
 # The library's traps
 
 
 def test_nothing_of_ours_calls_the_sandbox_switch() -> None:
     sources = [
-        *ROOT.glob("ops/venues/kraken*.py"),
+        *ROOT.glob("ops/venues/kraken/*.py"),
         ROOT / "ops/kill/kraken.py",
         ROOT / "ops/sandbox/bots/brokers/kraken.py",
     ]

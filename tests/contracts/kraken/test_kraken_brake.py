@@ -73,6 +73,17 @@ def test_zero_is_reached_and_proven(rig: Rig, observer: bool) -> None:
     assert {brake.order(order).status for order in made} == {"canceled"}
 
 
+def test_many_orders_are_looked_up_in_few_requests_with_the_kill_key_alone(rig: Rig) -> None:
+    made = [rig.by_hand() for _ in range(60)]
+    brake = brake_of(rig, observer=False)
+    rig.door().cancel(made[7])
+    rig.later(1)
+    before = len(rig.requests)
+    assert list(brake.ended(made)) == [made[7]]
+    assert [line["path"].rpartition("/")[2] for line in rig.requests[before:]] == ["QueryOrders"] * 2
+    assert list(brake.ended([made[7], "OAAAAA-AAAAA-AAAAAA"])) == []  # one that is not known hides the others
+
+
 def test_the_kill_key_cannot_open_orders(rig: Rig) -> None:
     wish = rig.wish()
     with pytest.raises(Exception, match="Permission denied"):

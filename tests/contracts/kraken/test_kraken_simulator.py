@@ -168,6 +168,10 @@ MATRIX = {
     "CancelAll": {"bot", "kill"},
     "CancelAllOrdersAfter": {"bot", "kill"},
     "GetApiKeyInfo": {"bot", "observer", "kill"},
+    "AmendOrder": {"bot"},
+    "CancelOrderBatch": {"bot", "kill"},
+    "DepositAddresses": set(),
+    "WithdrawAddresses": set(),
     "WithdrawMethods": set(),
     "Withdraw": set(),
     "GetWebSocketsToken": set(),
@@ -224,6 +228,9 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
     "late": ({"deadline": "2020-01-01T00:00:00Z"}, "EService:Deadline elapsed"),
     "far deadline": ({"deadline": "2126-01-01T00:00:00Z"}, f"{INVALID}:deadline"),
     "no deadline": ({"deadline": "soon"}, f"{INVALID}:deadline"),
+    # What would make another order of it is not passed over.
+    **{name: ({name: "2"}, f"{INVALID}:{name}") for name in ("leverage", "starttm", "reduce_only", "close[ordertype]")},
+    "volume in dollars": ({"oflags": "viqc"}, f"{INVALID}:oflags"),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -15,24 +14,10 @@ from ops.venues.polymarket.wire import data_api
 from ops.venues.protocol import Keys, PositionView
 from tests.contracts.clauses import held, unknown
 from tests.contracts.polymarket.facts import POLYMARKET, TOKEN
-from tests.contracts.rig import Rig, credentials, rigged
+from tests.contracts.rig import Rig, credentials
 
 HOUR = 1_795_190_400
 """A Unix time at a full hour."""
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rigged(POLYMARKET, tmp_path_factory.mktemp("polymarket")) as rig:
-        yield rig
-
-
-@pytest.fixture
-def rig(running: Rig) -> Iterator[Rig]:
-    running.keys()
-    running.begin()
-    yield running
-    running.no_faults()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +40,14 @@ def test_an_order_is_recognised_by_its_client_id_alone(
     _, number = drafts.signed("op-7", TOKEN, "buy", (Decimal("7.5"), Decimal("0.2")), (HOUR + 3599, False))
     row = {"id": number, "asset_id": TOKEN, "side": "BUY", "original_size": "7.5", "price": price}
     assert drafts.is_of(client_id, {**row, "created_at": created_at}, False) is ours
+
+
+@pytest.mark.parametrize("secret", ["no-base64-é", "short", ""])
+def test_a_secret_that_is_none_is_an_error_of_ours_and_not_shown(rig: Rig, secret: str) -> None:
+    key = credentials({**rig.issue("paper", "bot"), "secret": secret})
+    door = rig.door(keys=Keys(key, key, key))
+    for act in (door.open_orders, door.cancel_all, lambda: door.set_dead_man(60)):
+        assert not secret or secret not in repr(unknown(act))
 
 
 def test_a_long_client_id_is_found_again_too(rig: Rig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from ops.errors import VenueError
 from ops.kill.brake import Brake, VenueSilent, open_brake
 from ops.secrets import Credentials
 from tests.contracts.polymarket.facts import POLYMARKET, TOKEN
-from tests.contracts.rig import Rig, rigged
+from tests.contracts.rig import Rig
 from tests.house.tree import ROOT
 
 CALLS: dict[str, Callable[[Brake, str], Any]] = {
@@ -22,20 +22,6 @@ CALLS: dict[str, Callable[[Brake, str], Any]] = {
     "open orders": lambda brake, order: brake.open_orders(True),
     "order": lambda brake, order: brake.order(order),
 }
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rigged(POLYMARKET, tmp_path_factory.mktemp("polymarket")) as rig:
-        yield rig
-
-
-@pytest.fixture
-def rig(running: Rig) -> Iterator[Rig]:
-    running.keys()
-    running.begin()
-    yield running
-    running.no_faults()
 
 
 def opened(rig: Rig, kill: Credentials | None = None, observer: Credentials | None = None) -> Brake:

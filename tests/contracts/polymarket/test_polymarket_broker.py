@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -16,7 +15,7 @@ import pytest
 from ops.sandbox.bots.brokers import open_broker
 from ops.sandbox.bots.venue import Access, Grid, NewOrder, Secret, Venue, VenueError, VenueRefused, VenueUnknown
 from tests.contracts.polymarket.facts import POLYMARKET, TOKEN
-from tests.contracts.rig import NOON, Parts, Rig, rigged
+from tests.contracts.rig import NOON, Parts, Rig
 
 PREFIX = "e1-p-"
 _SIGNALS = count()
@@ -31,20 +30,6 @@ broker = open_broker("polymarket", Access(data_url="", **told["plain"], **secret
 found = [broker.find_order(name) for name in told["ids"]]
 json.dump([order and [order.order_id, order.client_order_id, order.status] for order in found], sys.stdout)
 """
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rigged(POLYMARKET, tmp_path_factory.mktemp("polymarket")) as rig:
-        yield rig
-
-
-@pytest.fixture
-def rig(running: Rig) -> Iterator[Rig]:
-    running.keys()
-    running.begin()
-    yield running
-    running.no_faults()
 
 
 @pytest.fixture

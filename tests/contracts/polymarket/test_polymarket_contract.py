@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-
-import pytest
 
 from ops.venues.protocol import VenueActor
 from tests.contracts.clauses import VenueContract, unknown
-from tests.contracts.polymarket.facts import POLYMARKET
-from tests.contracts.rig import Rig, rigged
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rigged(POLYMARKET, tmp_path_factory.mktemp("polymarket")) as rig:
-        yield rig
+from tests.contracts.rig import Rig
 
 
 class TestPolymarket(VenueContract):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -22,6 +22,7 @@ from py_clob_client_v2.clob_types import (
     OrderArgsV1,
     OrderPayload,
     OrderType,
+    PostOrdersV2Args,
     RequestArgs,
     TradeParams,
 )
@@ -34,23 +35,9 @@ from ops.sandbox.venues.polymarket.desk import GONE
 from ops.sandbox.venues.polymarket.simulated import SITE, SimulatedPolymarket
 from ops.sandbox.venues.venue import Opening
 from tests.contracts.polymarket.facts import POLYMARKET, TOKEN, public_client
-from tests.contracts.rig import NOON, Parts, Rig, rigged
+from tests.contracts.rig import NOON, Parts, Rig
 
 STRANGER = "0x" + "11" * 32
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with rigged(POLYMARKET, tmp_path_factory.mktemp("polymarket")) as rig:
-        yield rig
-
-
-@pytest.fixture
-def rig(running: Rig) -> Iterator[Rig]:
-    running.keys()
-    running.begin()
-    yield running
-    running.no_faults()
 
 
 @pytest.fixture
@@ -109,9 +96,17 @@ def test_an_order_rests_is_listed_and_cancelled(rig: Rig, client: ClobClient) ->
     assert [line["event"] for line in rig.log(order_id=row["id"])] == ["accepted", "cancel_requested", "canceled"]
 
 
+def test_one_bad_order_of_a_batch_does_not_hide_that_the_others_were_taken(client: ClobClient) -> None:
+    once = client.create_order(wish())
+    answers = client.post_orders([PostOrdersV2Args(order=once, orderType=OrderType.GTC) for _ in range(2)])
+    assert [answer["success"] for answer in answers] == [True, False]
+    assert "Duplicated" in answers[1]["errorMsg"]
+    assert [row["id"] for row in client.get_open_orders()] == [answers[0]["orderID"]]
+
+
 def test_a_market_order_fills_moves_money_and_is_traded(rig: Rig, client: ClobClient) -> None:
     before = Decimal(client.get_balance_allowance(BalanceAllowanceParams(asset_type="COLLATERAL"))["balance"])
-    answer = client.create_and_post_market_order(MarketOrderArgs(token_id=TOKEN, amount=4, side="BUY", price=0.5))
+    answer = client.create_and_post_market_order(MarketOrderArgs(token_id=TOKEN, amount=5, side="BUY", price=0.9))
     assert (answer["status"], len(answer["transactionsHashes"])) == ("matched", 1)
     (trade,) = client.get_trades(TradeParams(id=answer["tradeIDs"][0]))
     assert (trade["taker_order_id"], trade["trader_side"]) == (answer["orderID"], "TAKER")

@@ -18,13 +18,13 @@ import requests
 
 from ops.sandbox.bots.clock import ManualClock
 from ops.sandbox.bots.logs import open_log
-from ops.sandbox.bots.loop import Worker
 from ops.sandbox.bots.settings import Settings
 from ops.sandbox.bots.system import SYSTEMS, close_worker, make_worker, system_named
+from ops.sandbox.bots.trading.loop import Worker
 from ops.sandbox.bots.venue import Access, Account, Grid, NewOrder, Quote, VenueFill, VenueOrder, VenueRefused
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.embedded import embedded_world, free_ports_config
-from ops.sandbox.world import World
+from ops.sandbox.world.world import World
 
 ADMIN_TOKEN = "admin-token"
 START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)

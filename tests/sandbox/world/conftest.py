@@ -16,7 +16,7 @@ from ops.sandbox.clock import WorldClock
 from ops.sandbox.embedded import embedded_world, free_ports_config
 from ops.sandbox.faults import WORLD_FAULTS
 from ops.sandbox.venues.alpaca.faults import FAULTS
-from ops.sandbox.world import World
+from ops.sandbox.world.world import World
 
 # A folder .hypothesis in the checkout would make pytest warn at its next start, and warnings are errors here.
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "interlock-hypothesis")

@@ -9,14 +9,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues import calendar
 from ops.sandbox.venues.alpaca.accounts import Account
 from ops.sandbox.venues.alpaca.desk import Desk
-from ops.sandbox.venues.alpaca.market import Market
 from ops.sandbox.venues.alpaca.matching import settle
 from ops.sandbox.venues.alpaca.orders import Ticket
-from ops.sandbox.venues.alpaca.prices import Prices
 from ops.sandbox.venues.alpaca.refusals import Refusal
+from ops.sandbox.venues.market import Market
+from ops.sandbox.venues.prices import Prices
 
 START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 CASH = Decimal(20_000)

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues import calendar
 
 
 def utc(text: str) -> datetime:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops.sandbox.venues.alpaca.prices import Prices
+from ops.sandbox.venues.prices import Prices
 
 BASE = {"AAPL": Decimal("190.00"), "PENNY": Decimal("0.02")}
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

@@ -19,6 +19,7 @@ from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.embedded import DASHBOARD, embedded_world, free_ports_config
 from ops.sandbox.venues.alpaca.exchange import Exchange
+from ops.sandbox.world.world import main
 
 
 def config_text(state: Path, **changes: Any) -> dict[str, Any]:
@@ -121,13 +122,13 @@ def test_a_busy_port_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_configuration_is_one_line_without_secrets(
-    tmp_path: Path, config: object, mode: int, words: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], config: object, mode: int, words: str
 ) -> None:
     if isinstance(config, dict) and config:
         config = config_text(tmp_path / "state", **config)
-    process = start(write(tmp_path / "world.json", config, mode))
-    out, errors = process.communicate(timeout=10)
-    assert (process.returncode, out, errors.count("\n")) == (2, "", 1)
+    code = main(["--config", str(write(tmp_path / "world.json", config, mode))])
+    out, errors = capfd.readouterr()
+    assert (code, out, errors.count("\n")) == (2, "", 1)
     assert words in errors
     assert "canary" not in errors
 

@@ -12,11 +12,11 @@ from typing import Any
 from ops.sandbox.venues.alpaca import queries, tickets, wire
 from ops.sandbox.venues.alpaca.accounts import CHOICES
 from ops.sandbox.venues.alpaca.desk import Desk
-from ops.sandbox.venues.alpaca.market import derived_uuid
 from ops.sandbox.venues.alpaca.matching import settle
 from ops.sandbox.venues.alpaca.orders import Order
 from ops.sandbox.venues.alpaca.queries import View
 from ops.sandbox.venues.alpaca.refusals import Refusal, invalid, missing
+from ops.sandbox.venues.market import derived_uuid
 
 
 @dataclass(frozen=True, slots=True)

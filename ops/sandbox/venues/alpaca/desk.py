@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import Any
 
 from ops.sandbox.journal import stamp
-from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues import calendar
 from ops.sandbox.venues.alpaca.accounts import Account
-from ops.sandbox.venues.alpaca.market import Market, derived_uuid
 from ops.sandbox.venues.alpaca.orders import Fill, Order, Ticket
 from ops.sandbox.venues.alpaca.refusals import Refusal, forbidden, invalid, missing, unprocessable
 from ops.sandbox.venues.alpaca.wire import maybe, text
+from ops.sandbox.venues.market import Market, derived_uuid
 
 CANCEL_LATENCY = timedelta(seconds=0.3)
 _MARKET_ORDER_MARGIN = Decimal("1.02")

@@ -8,19 +8,21 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from ops.sandbox.faults import ENVIRONMENTS, FaultBoard
-from ops.sandbox.venues.alpaca import calendar, tickets, wire
+from ops.sandbox.venues import calendar
+from ops.sandbox.venues.alpaca import tickets, wire
 from ops.sandbox.venues.alpaca.accounts import Account
 from ops.sandbox.venues.alpaca.desk import Desk
 from ops.sandbox.venues.alpaca.faults import FAULTS
-from ops.sandbox.venues.alpaca.keys import KeyRing
-from ops.sandbox.venues.alpaca.limits import RequestLimit
-from ops.sandbox.venues.alpaca.market import HOURS, Market, derived_uuid
+from ops.sandbox.venues.alpaca.keys import Key, KeyRing
 from ops.sandbox.venues.alpaca.matching import settle
-from ops.sandbox.venues.alpaca.prices import Prices
+from ops.sandbox.venues.alpaca.orders import Fill, Order
 from ops.sandbox.venues.alpaca.refusals import Refusal
-from ops.sandbox.venues.alpaca.store import Store
-from ops.sandbox.venues.venue import Opening
+from ops.sandbox.venues.levers import Levers
+from ops.sandbox.venues.limits import RequestLimit
+from ops.sandbox.venues.market import HOURS, Market, derived_uuid
+from ops.sandbox.venues.prices import Prices
+from ops.sandbox.venues.store import Store
+from ops.sandbox.venues.venue import ENVIRONMENTS, Opening
 
 DASHBOARD = "dashboard"
 """Key id in the order log of orders placed by hand."""
@@ -33,21 +35,17 @@ class Exchange:
         self.opening, self.clock = opening, opening.clock
         self.store = store = Store(opening.state / "venue.sqlite")
         self.market = Market(Prices(opening.symbols, opening.seed), store.setting("hours", "always"))
-        shocks = store.setting("shocks", {})
-        self.market.prices.shocks.update({symbol: Decimal(factor) for symbol, factor in shocks.items()})
-        self.faults = FaultBoard(FAULTS)
-        self.faults.restore(store.setting("faults", []))
+        self.levers = Levers(store, FAULTS, self.market.prices)
+        self.faults = self.levers.faults
         self.keys = KeyRing(opening.entropy)
-        self.keys.issued.update({key.key_id: key for key in store.issued_keys()})
+        self.keys.issued.update({key.key_id: key for key in store.load(Key)})
         self.desks = {environment: self._desk(environment) for environment in ENVIRONMENTS}
         self.limits = {name: RequestLimit(opening.requests_per_minute) for name in ENVIRONMENTS}
-        self._cancels = dict.fromkeys(ENVIRONMENTS, 0)
 
     def _desk(self, environment: str) -> Desk:
-        account = self.store.account(environment) or self._new_account(environment)
-        desk = Desk(account, self.market, self.opening.record, lambda: self._cancel_sticks(environment))
-        self.store.load(desk)
-        self.store.save(desk)
+        account = self.store.account(Account, environment) or self._new_account(environment)
+        desk = Desk(account, self.market, self.opening.record, lambda: self.levers.cancel_sticks(environment))
+        self.store.fill_desk(desk, Order, Fill)
         return desk
 
     def _new_account(self, environment: str) -> Account:
@@ -63,26 +61,17 @@ class Exchange:
             marked_close_at=calendar.last_close(now),
         )
 
-    def _cancel_sticks(self, environment: str) -> bool:
-        """Whether a cancel will never complete: all, or every second one since the fault was switched on."""
-        if self.faults.is_on("stuck_cancel", environment):
-            return True
-        if not self.faults.is_on("half_cancel", environment):
-            return False
-        self._cancels[environment] += 1
-        return self._cancels[environment] % 2 == 0
-
     def settle(self) -> None:
         """Let time pass on every desk and store what it changed."""
         now = self.clock.now()
         for desk in self.desks.values():
             settle(desk, now)
-            self.store.save(desk)
+            self.store.save_desk(desk)
 
     def issue_key(self, environment: str, purpose: str) -> Mapping[str, str]:
         """Alpaca knows no purposes: every key may do everything, and a new one ends the one before it."""
         key_id, secret = self.keys.issue(environment, self.clock.wall())
-        self.store.save_keys(self.keys.issued.values())
+        self.store.save(self.keys.issued.items())
         return {"key": key_id, "secret": secret}
 
     def pin_clock(self, at: datetime | None) -> None:
@@ -100,20 +89,12 @@ class Exchange:
 
     def shock(self, symbol: str, factor: Decimal) -> None:
         """Multiply a symbol's price from now on. Raises ValueError for an unknown symbol or a bad factor."""
-        if symbol not in self.market.asset_ids:
-            raise ValueError(f"unknown symbol {symbol!r}; listed: {', '.join(sorted(self.market.asset_ids))}")
-        if not factor.is_finite() or factor <= 0:
-            raise ValueError("factor must be a number above zero")
         self.settle()
-        self.market.prices.shocks[symbol] = factor
-        self.store.save_setting("shocks", {name: str(value) for name, value in self.market.prices.shocks.items()})
+        self.levers.shock(symbol, factor)
         self.settle()
 
     def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
-        self.faults.switch(environment, name, on, parameters)
-        if name == "half_cancel" and environment in self._cancels:
-            self._cancels[environment] = 0
-        self.store.save_setting("faults", self.faults.saved())
+        self.levers.switch_fault(environment, name, on, parameters)
 
     def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """An order typed into the venue's dashboard: no key, no bot, no faults; market without limit_price."""

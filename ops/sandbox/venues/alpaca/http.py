@@ -11,27 +11,24 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from ops.sandbox.journal import stamp
+from ops.sandbox.venues import transport
 from ops.sandbox.venues.alpaca import api
 from ops.sandbox.venues.alpaca.api import Call, Reply
 from ops.sandbox.venues.alpaca.exchange import Exchange
-from ops.sandbox.venues.alpaca.market import derived_uuid
 from ops.sandbox.venues.alpaca.queries import View
 from ops.sandbox.venues.alpaca.refusals import Refusal, unauthorized
+from ops.sandbox.venues.market import derived_uuid
 from ops.sandbox.venues.venue import Record
 
 STALE_LAG_SECONDS = 5
-_HTML = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>502 Bad Gateway</body>\r\n</html>\r\n"
 _READING = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
-    """Bytes to send. `silent`: send nothing and wait until the client is gone."""
+class Wire(transport.Wire):
+    """As Alpaca labels it."""
 
-    status: int
-    body: bytes = b""
     content_type: bytes = b"application/json; charset=UTF-8"
-    silent: bool = False
 
 
 SILENCE = Wire(0, silent=True)
@@ -63,17 +60,10 @@ class AlpacaListener:
         allowance = self.exchange.limits[self.environment].take(self.exchange.clock.now())
         wire = _RATE_LIMITED if allowance.exceeded else self._serve(request, body)
         self._log(request, wire)
-        if wire.silent:
-            await _until_gone(receive)
-            return
         if wire.status == 429:
             allowance = replace(allowance, remaining=0)
         headers = [(name.lower().encode(), value.encode()) for name, value in allowance.headers().items()]
-        headers.append((b"content-type", wire.content_type))
-        if wire.status != 204:
-            headers.append((b"content-length", str(len(wire.body)).encode()))
-        await send({"type": "http.response.start", "status": wire.status, "headers": headers})
-        await send({"type": "http.response.body", "body": wire.body})
+        await transport.deliver(wire, receive, send, headers)
 
     def _serve(self, request: Request, body: bytes) -> Wire:
         before = self._fault_before(request)
@@ -93,7 +83,7 @@ class AlpacaListener:
             view=self._view(request),
         )
         reply = self._disguised(call, api.answer(self.desk, call))
-        self.exchange.store.save(self.desk)
+        self.exchange.store.save_desk(self.desk)
         return self._fault_after(request, _json(reply.status, reply.payload))
 
     def _strikes(self, name: str, request: Request) -> bool:
@@ -103,7 +93,7 @@ class AlpacaListener:
         """The faults that answer before the venue has looked at the request."""
         answers = {
             "hang_before": SILENCE,
-            "html_error": Wire(502, _HTML, b"text/html"),
+            "html_error": Wire(502, transport.BAD_GATEWAY, b"text/html"),
             "maintenance": _refused(503, 50310000, "service is in maintenance"),
             "server_error": _refused(500, 50010000, "internal server error occurred"),
             "rate_limit": _RATE_LIMITED,
@@ -159,8 +149,3 @@ class AlpacaListener:
                 "status": wire.status,
             }
         )
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue

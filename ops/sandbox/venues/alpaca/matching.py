@@ -8,11 +8,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues import calendar
 from ops.sandbox.venues.alpaca.accounts import Close
 from ops.sandbox.venues.alpaca.desk import CANCEL_LATENCY, Desk
-from ops.sandbox.venues.alpaca.market import derived_uuid
 from ops.sandbox.venues.alpaca.orders import Fill, Order
+from ops.sandbox.venues.market import derived_uuid
 
 DEPTH_SHARES = Decimal(500)
 """Shares that trade at one touch; a larger order fills in several executions."""

@@ -9,7 +9,8 @@ from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from ops.sandbox.venues.alpaca import calendar, wire
+from ops.sandbox.venues import calendar
+from ops.sandbox.venues.alpaca import wire
 from ops.sandbox.venues.alpaca.desk import Desk
 from ops.sandbox.venues.alpaca.orders import CLOSED, Fill, Mark, Order
 from ops.sandbox.venues.alpaca.refusals import invalid

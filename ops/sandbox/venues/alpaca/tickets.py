@@ -6,9 +6,9 @@ import json
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ops.sandbox.venues.alpaca.market import Market
 from ops.sandbox.venues.alpaca.orders import Order, Ticket
 from ops.sandbox.venues.alpaca.refusals import Refusal, invalid, malformed, unprocessable
+from ops.sandbox.venues.market import Market
 
 CLIENT_ORDER_ID_MAX_CHARS = 48
 """The strictest limit Alpaca ever documented; newer pages allow 128."""
@@ -24,6 +24,8 @@ _CLAIMS = {
     "price": "limit_price",
 }
 _LARGEST = Decimal(10) ** 8
+_NOT_SIMULATED = ("stop_price", "trail_price", "trail_percent", "take_profit", "stop_loss", "legs", "position_intent")
+"""Fields that would make another order of it: refused, lest a protection that was asked for is silently missing."""
 _SMALLEST_QTY = Decimal("1E-9")
 
 
@@ -45,6 +47,9 @@ def ticket(body: bytes, market: Market, own_id: str) -> Ticket:
 
 def ticket_of(wish: dict[str, Any], market: Market, own_id: str) -> Ticket:
     """The same from a parsed body."""
+    for name in _NOT_SIMULATED:
+        if wish.get(name) is not None:
+            raise invalid(f"{name}: the sandbox takes market and limit orders only")
     order_type = _choice(wish, "type", _TYPES)
     return _admissible(
         Ticket(

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues import calendar
 
 if TYPE_CHECKING:
     from ops.sandbox.venues.alpaca.desk import Desk
-    from ops.sandbox.venues.alpaca.market import Market
     from ops.sandbox.venues.alpaca.orders import Fill, Mark, Order, Position
-    from ops.sandbox.venues.alpaca.prices import Quote
+    from ops.sandbox.venues.market import Market
+    from ops.sandbox.venues.prices import Quote
 
 _TEN_DECIMALS = Decimal("1E-10")
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues import calendar
 from ops.sandbox.venues.ibkr import hours, messages
 from ops.sandbox.venues.ibkr.messages import Margins
 from ops.sandbox.venues.ibkr.orders import Fill, Mark, Order
@@ -339,6 +339,10 @@ def cancel_market_data(call: Call) -> None:
     call.session.tickers.pop(int(call.fields[2]), None)
 
 
+def no_history(_: Call) -> None:
+    raise Refusal(162, "Historical Market Data Service error message:HMDS query returned no data")
+
+
 def nothing(_: Call) -> None:
     """Taken note of, never answered."""
 
@@ -356,6 +360,7 @@ REQUESTS: dict[str, Request] = {
     "15": Request("reqAutoOpenOrders", "GET", bind_manual_orders),
     "16": Request("reqAllOpenOrders", "GET", all_open_orders),
     "17": Request("reqManagedAccts", "GET", managed_accounts),
+    "20": Request("reqHistoricalData", "GET", no_history, 1),
     "49": Request("reqCurrentTime", "GET", current_time),
     "58": Request("reqGlobalCancel", "DELETE", global_cancel),
     "59": Request("reqMarketDataType", "GET", nothing),

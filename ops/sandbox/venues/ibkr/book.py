@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 from bisect import insort
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from ops.sandbox.journal import stamp
-from ops.sandbox.venues.alpaca import calendar
-from ops.sandbox.venues.alpaca.market import Market
+from ops.sandbox.venues import calendar
 from ops.sandbox.venues.ibkr.frames import text
 from ops.sandbox.venues.ibkr.orders import BY_HAND, Account, Fill, Order, Ticket
 from ops.sandbox.venues.ibkr.refusals import Refusal, duplicate_id, not_cancelable, rejected, unknown_order
+from ops.sandbox.venues.market import Market
 
 CANCEL_LATENCY = timedelta(seconds=0.3)
 FIRST_ORDER_ID = 1
@@ -45,18 +45,6 @@ class Hooks:
     cancel_sticks: Callable[[], bool]
 
 
-@dataclass
-class Changes:
-    """What the store has not written yet."""
-
-    orders: dict[int, Order] = field(default_factory=dict)
-    fills: list[Fill] = field(default_factory=list)
-    account: bool = True
-
-    def __bool__(self) -> bool:
-        return bool(self.orders or self.fills or self.account)
-
-
 class Book:
     """The venue's book for one account. Methods take venue time and assume `settle` ran just before."""
 
@@ -67,7 +55,9 @@ class Book:
         self.by_client: dict[tuple[int, int], Order] = {}
         self.open: dict[int, Order] = {}
         self.fills: list[Fill] = []
-        self.changes = Changes()
+        self.dirty: dict[str, Order] = {}
+        self.new_fills: list[Fill] = []
+        self.account_changed = True
         self.hooks = hooks
         self._first_perm_id = 1_000_000_000 + number_of(market.prices.seed, account.environment)
 
@@ -120,6 +110,11 @@ class Book:
             raise Refusal(105, "Order being modified does not match original order.")
         if ticket.qty <= order.filled:
             raise rejected("the new size is not above what is filled already")
+        del self.open[order.perm_id]  # what it reserves itself is free for its new terms
+        try:
+            self.admit(replace(ticket, qty=ticket.qty - order.filled), at)
+        finally:
+            self.open[order.perm_id] = order
         order.qty, order.limit_price, order.stop_price = ticket.qty, ticket.limit_price, ticket.stop_price
         order.hold_price = self._hold_price(ticket, at)
         self.log("replaced", order, at)
@@ -175,7 +170,7 @@ class Book:
 
     def touch(self, order: Order) -> None:
         """Remember that an order changed, for the store; a closed one leaves the open set."""
-        self.changes.orders[order.perm_id] = order
+        self.dirty[str(order.perm_id)] = order
         if not order.is_open:
             self.open.pop(order.perm_id, None)
 
@@ -206,7 +201,7 @@ class Book:
         self.hooks.record({"time": stamp(at), **who, "event": event, **order, "key_id": key_id, "reason": reason})
 
     def _use_id(self, client_id: int, order_id: int) -> None:
-        self.changes.account = True
+        self.account_changed = True
         if client_id != BY_HAND:
             self.account.next_ids[str(client_id)] = max(order_id + 1, self.next_id(client_id))
 

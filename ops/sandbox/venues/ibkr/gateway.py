@@ -10,14 +10,14 @@ from typing import Any
 from ops.sandbox.clock import WorldClock
 from ops.sandbox.faults import FaultBoard
 from ops.sandbox.journal import stamp
-from ops.sandbox.venues.alpaca import calendar
-from ops.sandbox.venues.alpaca.limits import RequestLimit
+from ops.sandbox.venues import calendar
 from ops.sandbox.venues.ibkr import answers, messages
 from ops.sandbox.venues.ibkr.book import Book
 from ops.sandbox.venues.ibkr.frames import framed
 from ops.sandbox.venues.ibkr.orders import Fill, Order, Position
 from ops.sandbox.venues.ibkr.refusals import Refusal
 from ops.sandbox.venues.ibkr.session import Session
+from ops.sandbox.venues.limits import RequestLimit
 
 _PAGE = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html>400</html>\r\n"
 _LOST = (1100, "Connectivity between IBKR and Trader Workstation has been lost.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from ops.sandbox.venues.alpaca import calendar
-from ops.sandbox.venues.alpaca.market import Market
+from ops.sandbox.venues import calendar
+from ops.sandbox.venues.market import Market
 
 ZONE = "US/Eastern"
 DAYS_LISTED = 28

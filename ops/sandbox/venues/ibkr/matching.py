@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues import calendar
 from ops.sandbox.venues.ibkr.book import CANCEL_LATENCY, Book, number_of
 from ops.sandbox.venues.ibkr.orders import Fill, Order
 
@@ -23,6 +23,8 @@ def settle(book: Book, at: datetime) -> None:
     for order in sorted(book.open.values(), key=lambda order: order.perm_id):
         if not _cancel_done(book, order, at) and not _ended_with_the_day(book, order, at):
             _execute(book, order, at)
+            if order.tif == "IOC" and order.is_open:
+                _end(book, order, at, "immediate or cancel")
 
 
 def _roll(book: Book, at: datetime) -> None:
@@ -30,10 +32,10 @@ def _roll(book: Book, at: datetime) -> None:
     account, close_at = book.account, calendar.last_close(at)
     if at < account.settled_at - timedelta(seconds=60):
         account.last_equity, account.marked_close_at = book.equity(at), close_at
-        book.changes.account = True
+        book.account_changed = True
     elif close_at > account.marked_close_at:
         account.last_equity, account.marked_close_at = book.equity(close_at), close_at
-        book.changes.account = True
+        book.account_changed = True
     account.settled_at = at
 
 
@@ -125,9 +127,9 @@ def _price(book: Book, order: Order, touch: Decimal, exec_id: str) -> Decimal:
 def _book(book: Book, order: Order, fill: Fill) -> None:
     book.account.book(fill)
     book.account.fills_count += 1
-    book.changes.account = True
+    book.account_changed = True
     book.keep(fill)
-    book.changes.fills.append(fill)
+    book.new_fills.append(fill)
     if not order.remaining:
         order.become("Filled", fill.at)
     elif order.status == "PreSubmitted":

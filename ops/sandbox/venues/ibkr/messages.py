@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from ops.sandbox.venues.alpaca import calendar
+from ops.sandbox.venues import calendar
 from ops.sandbox.venues.ibkr import hours
 from ops.sandbox.venues.ibkr.book import number_of
 from ops.sandbox.venues.ibkr.orders import Fill, Order, Position

@@ -12,20 +12,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops.sandbox.faults import FaultBoard
-from ops.sandbox.venues.alpaca import calendar
-from ops.sandbox.venues.alpaca.limits import RequestLimit
-from ops.sandbox.venues.alpaca.market import HOURS, Market
-from ops.sandbox.venues.alpaca.prices import Prices
+from ops.sandbox.venues import calendar
 from ops.sandbox.venues.ibkr.book import Book, Hooks
 from ops.sandbox.venues.ibkr.faults import FAULTS
 from ops.sandbox.venues.ibkr.frames import text
 from ops.sandbox.venues.ibkr.gateway import IbkrGateway
 from ops.sandbox.venues.ibkr.matching import settle
-from ops.sandbox.venues.ibkr.orders import BY_HAND, Account, Ticket
+from ops.sandbox.venues.ibkr.orders import BY_HAND, Account, Fill, Order, Ticket
 from ops.sandbox.venues.ibkr.refusals import Refusal
 from ops.sandbox.venues.ibkr.session import Session
-from ops.sandbox.venues.ibkr.store import Store
+from ops.sandbox.venues.levers import Levers
+from ops.sandbox.venues.limits import RequestLimit
+from ops.sandbox.venues.market import HOURS, Market
+from ops.sandbox.venues.prices import Prices
+from ops.sandbox.venues.store import Store
 from ops.sandbox.venues.venue import ENVIRONMENTS, Listener, Opening, Stream
 
 _REFERENCE = ("SPY", Decimal("580.00"))
@@ -42,24 +42,20 @@ class SimulatedIbkr:
         self.store = Store(opening.state / "ibkr.sqlite")
         symbols = {_REFERENCE[0]: _REFERENCE[1], **opening.symbols}
         self.market = Market(Prices(symbols, opening.seed), self.store.setting("hours", "always"))
-        shocks = self.store.setting("shocks", {})
-        self.market.prices.shocks.update({symbol: Decimal(factor) for symbol, factor in shocks.items()})
-        self.faults = FaultBoard(FAULTS)
-        self.faults.restore(self.store.setting("faults", []))
-        self._cancels = dict.fromkeys(ENVIRONMENTS, 0)
+        self.levers = Levers(self.store, FAULTS, self.market.prices)
+        self.faults = self.levers.faults
         self.gateways = {environment: self._gateway(environment) for environment in ENVIRONMENTS}
 
     def _gateway(self, environment: str) -> IbkrGateway:
         number, cash = self.opening.accounts[environment]
-        account = self.store.account(environment) or self._new_account(environment, number, cash)
+        account = self.store.account(Account, environment) or self._new_account(environment, number, cash)
         hooks = Hooks(
             self.opening.record,
             lambda event, order, fill: self.gateways[environment].tell(event, order, fill),
-            lambda: self._cancel_sticks(environment),
+            lambda: self.levers.cancel_sticks(environment),
         )
         book = Book(account, self.market, hooks)
-        self.store.load(book)
-        self.store.save(book)
+        self.store.fill_desk(book, Order, Fill)
         gateway = IbkrGateway(book, self.faults, self.clock, self.settle)
         gateway.limit = RequestLimit(self.opening.requests_per_minute)
         gateway.log_request = self.opening.request
@@ -68,15 +64,6 @@ class SimulatedIbkr:
     def _new_account(self, environment: str, number: str, cash: Decimal) -> Account:
         now = self.clock.now()
         return Account(environment, number, cash, cash, now, calendar.last_close(now))
-
-    def _cancel_sticks(self, environment: str) -> bool:
-        """Whether a cancel will never complete: all, or every second one since the fault was switched on."""
-        if self.faults.is_on("stuck_cancel", environment):
-            return True
-        if not self.faults.is_on("half_cancel", environment):
-            return False
-        self._cancels[environment] += 1
-        return self._cancels[environment] % 2 == 0
 
     def listeners(self) -> Mapping[str, Listener]:
         """The paper and the live gateway's API port."""
@@ -98,7 +85,7 @@ class SimulatedIbkr:
         for gateway in self.gateways.values():
             settle(gateway.book, now)
             gateway.push_ticks(now)
-            self.store.save(gateway.book)
+            self.store.save_desk(gateway.book)
 
     def pin_clock(self, at: datetime | None) -> None:
         self.clock.pin(at)
@@ -115,26 +102,18 @@ class SimulatedIbkr:
 
     def shock(self, symbol: str, factor: Decimal) -> None:
         """Multiply a symbol's price from now on. Raises ValueError for an unknown symbol or a bad factor."""
-        if symbol not in self.market.asset_ids:
-            raise ValueError(f"unknown symbol {symbol!r}; listed: {', '.join(sorted(self.market.asset_ids))}")
-        if not factor.is_finite() or factor <= 0:
-            raise ValueError("factor must be a number above zero")
         self.settle()
-        self.market.prices.shocks[symbol] = factor
-        self.store.save_setting("shocks", {name: str(value) for name, value in self.market.prices.shocks.items()})
+        self.levers.shock(symbol, factor)
         self.settle()
 
     def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
         was_lost = self.faults.is_on("lost_link", environment)
-        self.faults.switch(environment, name, on, parameters)
-        if name == "half_cancel":
-            self._cancels[environment] = 0
+        self.levers.switch_fault(environment, name, on, parameters)
         if name == "lost_link" and on != was_lost:
             self.gateways[environment].link_changed(on)
         if name == "maintenance" and on:
             for session in list(self.gateways[environment].sessions.values()):
                 session.drop()
-        self.store.save_setting("faults", self.faults.saved())
 
     def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """An order typed into the gateway's own window: no client, no faults. Raises ValueError if refused."""

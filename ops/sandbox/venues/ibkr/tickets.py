@@ -44,7 +44,9 @@ def sent(fields: Sequence[str], version: int, number: str, symbols: Collection[s
         raise invalid("Invalid side")
     if fields[27] != "1" or fields[28] not in ("", "0") or fields[22]:
         raise invalid("only orders of their own that are transmitted at once are simulated")
-    if fields[21] not in ("", "DAY", "GTC"):
+    if fields[37]:
+        raise invalid("orders that wait for their time are not simulated")
+    if fields[21] not in ("", "DAY", "GTC", "IOC"):
         raise rejected(f"Invalid time in force: {fields[21]}")
     limit, stop = _prices(fields)
     ticket = Ticket(

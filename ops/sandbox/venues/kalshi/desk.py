@@ -12,11 +12,11 @@ from decimal import Decimal
 from typing import Any
 
 from ops.sandbox.journal import stamp
-from ops.sandbox.venues.alpaca.market import derived_uuid
 from ops.sandbox.venues.kalshi import admission
 from ops.sandbox.venues.kalshi.market import Market
 from ops.sandbox.venues.kalshi.orders import READ_LAG, Account, Fill, Group, Order, Ticket
 from ops.sandbox.venues.kalshi.refusals import Refusal, missing
+from ops.sandbox.venues.market import derived_uuid
 from ops.sandbox.venues.venue import Record
 
 TRADES = {"bid": "buy", "ask": "sell"}

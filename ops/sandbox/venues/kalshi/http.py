@@ -5,10 +5,9 @@ The window of the timestamp is judged by wall time: signatures are real also whi
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -19,6 +18,7 @@ from ops.sandbox.venues.kalshi.calls import Call, Reply, reply
 from ops.sandbox.venues.kalshi.keys import Key
 from ops.sandbox.venues.kalshi.lists import View
 from ops.sandbox.venues.kalshi.refusals import Refusal, missing, nested, unauthorized
+from ops.sandbox.venues.transport import BAD_GATEWAY, SILENCE, Wire, as_json, deliver
 
 if TYPE_CHECKING:
     from ops.sandbox.venues.kalshi.simulated import SimulatedKalshi
@@ -26,37 +26,19 @@ if TYPE_CHECKING:
 ROOT = "/trade-api/v2"
 TIMESTAMP_WINDOW_MS = 10_000
 STALE_LAG_SECONDS = 5
-_HTML = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>502 Bad Gateway</body>\r\n</html>\r\n"
 _HEADERS = ("kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature")
 _PAUSED = {"cancel_only": ("POST",), "exchange_pause": ("POST", "DELETE")}
 """Which methods on orders a pause refuses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """Bytes to send. `silent`: send nothing and wait until the client is gone."""
-
-    status: int
-    body: bytes = b""
-    content_type: bytes = b"application/json"
-    silent: bool = False
-
-
-SILENCE = Wire(0, silent=True)
-
-
-def _json(status: int, payload: Any) -> Wire:
-    return Wire(status, json.dumps(payload, separators=(",", ":")).encode())
-
-
 def _refused(refusal: Refusal) -> Wire:
-    return _json(refusal.status, refusal.body)
+    return as_json(refusal.status, refusal.body)
 
 
 _RATE_LIMITED = _refused(nested(429, "too_many_requests"))
 _ANSWERS = {
     "hang_before": SILENCE,
-    "html_error": Wire(502, _HTML, b"text/html"),
+    "html_error": Wire(502, BAD_GATEWAY, b"text/html"),
     "server_error": _refused(nested(500, "internal_server_error")),
     "rate_limit": _RATE_LIMITED,
     "revoked_keys": _refused(unauthorized("NOT_FOUND")),
@@ -79,15 +61,7 @@ class KalshiListener:
         exceeded = self.venue.limits[self.environment].take(self.venue.clock.now()).exceeded
         wire = _RATE_LIMITED if exceeded else self._serve(request, body)
         self._log(request, wire)
-        if wire.silent:
-            while (await receive())["type"] != "http.disconnect":
-                continue
-            return
-        headers = [(b"content-type", wire.content_type)]
-        if wire.status != 204:
-            headers.append((b"content-length", str(len(wire.body)).encode()))
-        await send({"type": "http.response.start", "status": wire.status, "headers": headers})
-        await send({"type": "http.response.body", "body": wire.body})
+        await deliver(wire, receive, send)
 
     def _serve(self, request: Request, body: bytes) -> Wire:
         path = request.url.path.removeprefix(ROOT)
@@ -122,11 +96,11 @@ class KalshiListener:
                 return wire
         if self._strikes("maintenance", request):
             flags = {"exchange_active": False, "trading_active": False}
-            return _json(503, flags) if path == "/exchange/status" else _refused(nested(503, "service_unavailable"))
+            return as_json(503, flags) if path == "/exchange/status" else _refused(nested(503, "service_unavailable"))
         if not request.url.path.startswith(ROOT):
             return _refused(missing())
         if path == "/exchange/status" and (paused := self._paused(request)):
-            return _json(200, {"exchange_active": paused == "cancel_only", "trading_active": False})
+            return as_json(200, {"exchange_active": paused == "cancel_only", "trading_active": False})
         return None
 
     def _paused(self, request: Request) -> str:

@@ -50,7 +50,7 @@ def orders(desk: Desk, query: Query, at: datetime, view: View) -> tuple[list[str
     rows = _timed(query, rows, lambda order: order.created_at)
     if view.hides:
         return [wire.order_text(desk, order, at) for order in rows[: -(-len(rows) // 3)]], ""
-    page, following = _page("GetOrders", query, rows, lambda order: order.seq)
+    page, following = paged("GetOrders", query, rows, lambda order: order.seq)
     return [wire.order_text(desk, order, at) for order in page], following
 
 
@@ -64,7 +64,7 @@ def old_orders(desk: Desk, query: Query, at: datetime) -> tuple[list[str], str]:
     """Ended orders that were last changed before the cut-off."""
     since = cutoff(at)
     rows = [order for order in desk.newest if not order.is_open and order.updated_at < since]
-    page, following = _page("GetHistoricalOrders", query, rows, lambda order: order.seq)
+    page, following = paged("GetHistoricalOrders", query, rows, lambda order: order.seq)
     return [wire.order_text(desk, order, at) for order in page], following
 
 
@@ -80,7 +80,7 @@ def old_fills(desk: Desk, query: Query, at: datetime) -> dict[str, Any]:
 def _fill_page(what: str, query: Query, rows: Sequence[Fill]) -> dict[str, Any]:
     rows = [fill for fill in rows if query.get("order_id", fill.order_id) == fill.order_id]
     rows = _timed(query, rows, lambda fill: fill.at)
-    page, following = _page(what, query, rows, lambda fill: fill.seq)
+    page, following = paged(what, query, rows, lambda fill: fill.seq)
     return {"cursor": following, "fills": [wire.fill_body(fill) for fill in page]}
 
 
@@ -93,8 +93,10 @@ def _ticker(row: object) -> str:
     return row.ticket.ticker if isinstance(row, Order) else row.ticker if isinstance(row, Fill) else ""
 
 
-def _page(what: str, query: Query, rows: Sequence[Row], seq: Callable[[Row], int]) -> tuple[Sequence[Row], str]:
-    """A cursor that is not one of ours is not an error: it finds nothing (venues.md 4.3)."""
+def paged(what: str, query: Query, rows: Sequence[Row], seq: Callable[[Row], int]) -> tuple[Sequence[Row], str]:
+    """(the page that is asked for, the cursor of the next).
+
+    A cursor that is not one of ours is not an error: it finds nothing (venues.md 4.3)."""
     limit = _whole(query, "limit", LIMIT_DEFAULT)
     if not 1 <= limit <= LIMIT_MAX:
         raise bare(what, "Limit", "lte")

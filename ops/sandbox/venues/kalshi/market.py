@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ops.sandbox.venues.alpaca.prices import Prices
+from ops.sandbox.venues.prices import Prices
 
 HOURS = ("regular", "always")
 TICK = Decimal("0.01")

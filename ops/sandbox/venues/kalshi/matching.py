@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from ops.sandbox.venues.alpaca.market import derived_uuid
 from ops.sandbox.venues.kalshi.admission import DEPTH_CONTRACTS, taker_fee
 from ops.sandbox.venues.kalshi.desk import Desk
 from ops.sandbox.venues.kalshi.orders import READ_LAG, Fill, Order
+from ops.sandbox.venues.market import derived_uuid
 
 REFILL = timedelta(milliseconds=100)
 

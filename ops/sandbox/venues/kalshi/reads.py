@@ -56,7 +56,8 @@ def positions(desk: Desk, call: Call) -> Reply:
     rows = [wire.position_body(desk, position) for position in known]
     if call.query.get("count_filter") == "position":
         rows = [row for row, position in zip(rows, known, strict=True) if position.qty]
-    return reply(200, {"cursor": "", "event_positions": [], "market_positions": rows})
+    page, following = lists.paged("GetPositions", call.query, list(enumerate(rows)), lambda row: row[0])
+    return reply(200, {"cursor": following, "event_positions": [], "market_positions": [row for _, row in page]})
 
 
 def orders(desk: Desk, call: Call) -> Reply:

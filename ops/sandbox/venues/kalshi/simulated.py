@@ -7,20 +7,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops.sandbox.faults import FaultBoard
-from ops.sandbox.venues.alpaca.limits import RequestLimit
-from ops.sandbox.venues.alpaca.market import derived_uuid
-from ops.sandbox.venues.alpaca.prices import Prices
 from ops.sandbox.venues.kalshi import tickets
 from ops.sandbox.venues.kalshi.desk import Desk
 from ops.sandbox.venues.kalshi.faults import FAULTS
 from ops.sandbox.venues.kalshi.http import KalshiListener
-from ops.sandbox.venues.kalshi.keys import PURPOSES, KeyRing
+from ops.sandbox.venues.kalshi.keys import PURPOSES, Key, KeyRing
 from ops.sandbox.venues.kalshi.market import HIGHEST, HOURS, LOWEST, Market
 from ops.sandbox.venues.kalshi.matching import settle, take
-from ops.sandbox.venues.kalshi.orders import Account
+from ops.sandbox.venues.kalshi.orders import Account, Fill, Order
 from ops.sandbox.venues.kalshi.refusals import Refusal
-from ops.sandbox.venues.kalshi.store import Store
+from ops.sandbox.venues.levers import Levers
+from ops.sandbox.venues.limits import RequestLimit
+from ops.sandbox.venues.market import derived_uuid
+from ops.sandbox.venues.prices import Prices
+from ops.sandbox.venues.store import Store
 from ops.sandbox.venues.venue import ENVIRONMENTS, Listener, Opening
 
 DASHBOARD = "dashboard"
@@ -36,34 +36,21 @@ class SimulatedKalshi:
         self.clock = opening.clock
         self.store = Store(opening.state / "kalshi.sqlite")
         self.market = Market(Prices(opening.symbols, opening.seed), self.store.setting("hours", "always"))
-        shocks = self.store.setting("shocks", {})
-        self.market.prices.shocks.update({ticker: Decimal(factor) for ticker, factor in shocks.items()})
-        self.faults = FaultBoard(FAULTS)
-        self.faults.restore(self.store.setting("faults", []))
+        self.levers = Levers(self.store, FAULTS, self.market.prices)
+        self.faults = self.levers.faults
         self.keys = KeyRing(opening.entropy)
-        self.keys.issued.update({key.key_id: key for key in self.store.issued_keys()})
+        self.keys.issued.update({key.key_id: key for key in self.store.load(Key)})
         self.desks = {environment: self._desk(environment) for environment in ENVIRONMENTS}
         self.limits = {environment: RequestLimit(opening.requests_per_minute) for environment in ENVIRONMENTS}
-        self._cancels = dict.fromkeys(ENVIRONMENTS, 0)
 
     def _desk(self, environment: str) -> Desk:
         number, cash = self.opening.accounts[environment]
-        account = self.store.account(environment) or Account(
+        account = self.store.account(Account, environment) or Account(
             environment, number, derived_uuid(self.opening.seed, environment, "kalshi user"), cash
         )
-        desk = Desk(account, self.market, self.opening.record, lambda: self._cancel_sticks(environment))
-        self.store.load(desk)
-        self.store.save(desk)
+        desk = Desk(account, self.market, self.opening.record, lambda: self.levers.cancel_sticks(environment))
+        self.store.fill_desk(desk, Order, Fill)
         return desk
-
-    def _cancel_sticks(self, environment: str) -> bool:
-        """Whether a cancel will never complete: all, or every second one since the fault was switched on."""
-        if self.faults.is_on("stuck_cancel", environment):
-            return True
-        if not self.faults.is_on("half_cancel", environment):
-            return False
-        self._cancels[environment] += 1
-        return self._cancels[environment] % 2 == 0
 
     def listeners(self) -> Mapping[str, Listener]:
         """The demo and the live exchange."""
@@ -72,20 +59,20 @@ class SimulatedKalshi:
     def issue_key(self, environment: str, purpose: str) -> Mapping[str, str]:
         """The key's id and its private half: PKCS#8 DER in base64, on one line. Earlier keys stay valid."""
         key, secret = self.keys.issue(environment, purpose, list(PURPOSES[purpose]))
-        self.store.save_keys(self.keys.issued.values())
+        self.store.save([(key.key_id, key)])
         return {"key": key.key_id, "secret": secret}
 
     def remember(self, desk: Desk, keys: bool = False) -> None:
         """Store what a request has changed."""
-        self.store.save(desk)
+        self.store.save_desk(desk)
         if keys:
-            self.store.save_keys(self.keys.issued.values())
+            self.store.save(self.keys.issued.items())
 
     def settle(self) -> None:
         now = self.clock.now()
         for desk in self.desks.values():
             settle(desk, now)
-            self.store.save(desk)
+            self.store.save_desk(desk)
 
     def pin_clock(self, at: datetime | None) -> None:
         self.clock.pin(at)
@@ -101,21 +88,12 @@ class SimulatedKalshi:
 
     def shock(self, symbol: str, factor: Decimal) -> None:
         """Multiply a ticker's price from now on; it stays between one and 99 cents. Raises ValueError."""
-        if symbol not in self.market.prices.base:
-            raise ValueError(f"unknown symbol {symbol!r}; listed: {', '.join(sorted(self.market.prices.base))}")
-        if not factor.is_finite() or factor <= 0:
-            raise ValueError("factor must be a number above zero")
         self.settle()
-        self.market.prices.shocks[symbol] = factor
-        shocks = {name: str(value) for name, value in self.market.prices.shocks.items()}
-        self.store.save_setting("shocks", shocks)
+        self.levers.shock(symbol, factor)
         self.settle()
 
     def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
-        self.faults.switch(environment, name, on, parameters)
-        if name == "half_cancel" and environment in self._cancels:
-            self._cancels[environment] = 0
-        self.store.save_setting("faults", self.faults.saved())
+        self.levers.switch_fault(environment, name, on, parameters)
 
     def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """An order typed into the venue's site: no key, no group. Without `limit_price` it takes the best price."""
@@ -137,7 +115,7 @@ class SimulatedKalshi:
         except Refusal as refusal:
             raise ValueError(f"the venue refuses: {refusal.reason}") from None
         take(desk, order, now)
-        self.store.save(desk)
+        self.store.save_desk(desk)
         return {"id": order.id, "client_order_id": order.ticket.client_order_id, "status": order.status}
 
     def close(self) -> None:

@@ -186,7 +186,7 @@ def cancel_all_after(desk: Desk, call: Call) -> Any:
 
 
 def not_offered(desk: Desk, call: Call) -> Any:
-    """Money in and out, which no key that is issued here may touch."""
+    """Money in and out, which no key that is issued here may touch; changes and batches of orders, not simulated."""
     raise Refusal("EAPI:Feature disabled")
 
 
@@ -196,6 +196,7 @@ def _iso(at: datetime) -> str:
 
 FUNDS, OPEN, CLOSED = "query-funds", "query-open-trades", "query-closed-trades"
 MODIFY, CLOSE = "modify-trades", "close-trades"
+_WITHDRAWING = ("WithdrawMethods", "WithdrawAddresses", "WithdrawInfo", "WithdrawStatus", "WithdrawCancel")
 METHODS: dict[str, tuple[tuple[str, ...], Handler]] = {
     "GetApiKeyInfo": ((), key_info),
     "Balance": ((FUNDS,), balance),
@@ -210,10 +211,11 @@ METHODS: dict[str, tuple[tuple[str, ...], Handler]] = {
     "CancelOrder": ((CLOSE,), cancel_order),
     "CancelAll": ((CLOSE,), cancel_all),
     "CancelAllOrdersAfter": ((MODIFY, CLOSE), cancel_all_after),
-    "DepositMethods": (("add-funds",), not_offered),
-    "WithdrawMethods": (("withdraw-funds",), not_offered),
-    "WithdrawInfo": (("withdraw-funds",), not_offered),
-    "Withdraw": (("withdraw-funds",), not_offered),
+    **dict.fromkeys(("AddOrderBatch", "EditOrder", "AmendOrder"), ((MODIFY,), not_offered)),
+    "CancelOrderBatch": ((CLOSE,), not_offered),
+    "QueryTrades": ((OPEN, CLOSED), not_offered),
+    **dict.fromkeys(("DepositMethods", "DepositAddresses", "DepositStatus"), (("add-funds",), not_offered)),
+    **dict.fromkeys((*_WITHDRAWING, "Withdraw"), (("withdraw-funds",), not_offered)),
     "GetWebSocketsToken": (("create-ws-token",), not_offered),
 }
 """Method -> the permissions of which one must be held (none: every key may), and who answers (venues.md 3.3)."""

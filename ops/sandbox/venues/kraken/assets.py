@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from ops.sandbox.venues.alpaca.prices import Prices
+from ops.sandbox.venues.prices import Prices
 
 _LEGACY = {
     "BTC": ("XXBT", "XBT"),

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import random
 import string
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -65,6 +66,19 @@ class KeyRing:
     def __init__(self, entropy: random.Random) -> None:
         self.issued: dict[str, Key] = {}
         self._entropy = entropy
+
+    def restore(self, issued: Iterable[Key]) -> None:
+        """Those of an earlier run: of their nonces only the highest is known, so none below it is taken any more."""
+        for key in issued:
+            key.floor = key.nonce
+            self.issued[key.key_id] = key
+
+    def moved(self) -> list[tuple[str, Key]]:
+        """(id, key) of those that are new, or whose nonce moved, since the last time."""
+        found = [(name, key) for name, key in self.issued.items() if key.dirty]
+        for _, key in found:
+            key.dirty = False
+        return found
 
     def issue(self, environment: str, name: str, permissions: tuple[str, ...], at: datetime) -> Key:
         """A new key beside the others. Its id begins with the environment: the real ones say nothing of it."""

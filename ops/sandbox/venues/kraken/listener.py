@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from ops.sandbox.journal import stamp
+from ops.sandbox.venues import transport
 from ops.sandbox.venues.kraken import api
 from ops.sandbox.venues.kraken.api import Call
 from ops.sandbox.venues.kraken.desk import Desk
@@ -32,13 +33,10 @@ _JSON, _TEXT = b"application/json; charset=utf-8", b"text/html; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
-    """Bytes to send. `silent`: send nothing and wait until the client is gone."""
+class Wire(transport.Wire):
+    """`good`: it holds a result, no error."""
 
-    status: int = 200
-    body: bytes = b""
     content_type: bytes = _JSON
-    silent: bool = False
     good: bool = False
 
 
@@ -113,13 +111,7 @@ class KrakenListener:
         asked = await _read(scope, receive)
         wire = self._answer(asked)
         self._log(asked, wire)
-        if wire.silent:
-            while (await receive())["type"] != "http.disconnect":
-                continue
-            return
-        headers = [(b"content-type", wire.content_type), (b"content-length", str(len(wire.body)).encode())]
-        await send({"type": "http.response.start", "status": wire.status, "headers": headers})
-        await send({"type": "http.response.body", "body": wire.body})
+        await transport.deliver(wire, receive, send)
 
     def _answer(self, asked: Asked) -> Wire:
         private = asked.path.startswith("/0/private/")
@@ -131,7 +123,7 @@ class KrakenListener:
             wire = Wire(body=json.dumps({"error": [], "result": result}, separators=(",", ":")).encode(), good=True)
         except Refusal as refusal:
             wire = _refused(refusal.error)
-        self.venue.store.save(self.desk)
+        self.venue.store.save_desk(self.desk)
         return self._spoilt(asked, wire)
 
     def _public(self, asked: Asked) -> Any:
@@ -151,7 +143,7 @@ class KrakenListener:
         signed = (params.get("nonce", ""), asked.body)
         key = self.venue.keys.admitted(self.environment, asked.key_id, asked.path, signed, signature)
         now = self.venue.clock.now()
-        if not self.venue.limits[self.environment].take(now):
+        if self.venue.limits[self.environment].take(now).exceeded:
             raise Refusal("EAPI:Rate limit exceeded")
         stranger = asked.method == "GetApiKeyInfo" and self._strikes("wrong_account", asked)
         call = Call(params, key, now, self.venue.clock.wall(), self._state(), self._view(asked), stranger)

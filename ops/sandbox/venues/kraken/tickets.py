@@ -16,12 +16,20 @@ CLIENT_ID = re.compile(r"[a-z0-9]{1,18}|[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3
 """Free text of at most 18 lowercase letters and digits, or a UUID with or without dashes (venues.md 3.5)."""
 DEADLINE_MIN, DEADLINE_MAX = timedelta(seconds=2), timedelta(seconds=60)
 _TYPES = ("market", "limit", "stop-loss")
+_FLAGS = frozenset({"", "post", "fciq", "fcib", "nompp"})
+_KNOWN = frozenset(
+    {"nonce", "otp", "pair", "type", "ordertype", "price", "volume", "cl_ord_id", "userref", "timeinforce", "expiretm"}
+    | {"oflags", "validate", "deadline"}
+)
+"""What else changes what an order does (leverage, starttm, reduce_only, close, viqc ...) is refused, not ignored."""
 
 Params = Mapping[str, str]
 
 
 def ticket(params: Params, market: Market, now: datetime) -> Ticket:
     """Raises Refusal. `now` is venue time, for the expiry."""
+    for name in sorted(params.keys() - _KNOWN) + sorted({"oflags"} if _flags(params) - _FLAGS else ()):
+        raise invalid(name)
     pair = market.named(params.get("pair", ""))
     if pair is None:
         raise Refusal("EQuery:Unknown asset pair")
@@ -46,12 +54,16 @@ def ticket(params: Params, market: Market, now: datetime) -> Ticket:
         stop=price if kind == "stop-loss" else None,
         cl_ord_id=client_id,
         userref=userref,
-        post_only="post" in params.get("oflags", "").split(","),
+        post_only="post" in _flags(params),
         immediate=tif == "IOC",
         expires_at=_expiry(params.get("expiretm", "0"), now) if tif == "GTD" else None,
     )
     _large_enough(made, pair, market, now)
     return made
+
+
+def _flags(params: Params) -> set[str]:
+    return set(params.get("oflags", "").split(","))
 
 
 def check_deadline(params: Params, wall: datetime) -> None:

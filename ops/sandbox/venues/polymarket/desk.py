@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from ops.sandbox.journal import stamp
-from ops.sandbox.venues.alpaca.market import derived_uuid
+from ops.sandbox.venues.market import derived_uuid
 from ops.sandbox.venues.polymarket.market import DEPTH, SIZE_MIN, TICK, Market
 from ops.sandbox.venues.polymarket.records import CANCELED, MATCHED, Account, Order, Trade
 
@@ -21,7 +21,9 @@ HEARTBEAT = timedelta(seconds=10)
 """Venues 5.4: once beats were begun, orders are cancelled this long after the last one."""
 REFILL = timedelta(milliseconds=100)
 GONE = "order can't be found - already canceled or matched"
-_LOT = Decimal("0.01")
+_LOTS = {"GTC": Decimal("0.01"), "GTD": Decimal("0.01")}
+_IMMEDIATE_LOT = Decimal("0.0001")
+"""What the public client rounds shares to."""
 
 
 class Refusal(Exception):
@@ -148,7 +150,7 @@ class Desk:
             raise Refusal(
                 400, f"order {ticket.id} is invalid. Price ({ticket.price}) breaks minimum tick size rule: {TICK}"
             )
-        if ticket.qty < SIZE_MIN or ticket.qty % _LOT:
+        if ticket.qty < SIZE_MIN or ticket.qty % _LOTS.get(ticket.kind, _IMMEDIATE_LOT):
             raise Refusal(400, f"order {ticket.id} is invalid. Size ({ticket.qty}) lower than the minimum: {SIZE_MIN}")
         if ticket.qty * (ticket.price if ticket.side == "BUY" else 1) > self._free(ticket):
             raise Refusal(400, "not enough balance / allowance")

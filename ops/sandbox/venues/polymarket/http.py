@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import binascii
 import hmac
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from ops.sandbox.venues.polymarket.api import Call
 from ops.sandbox.venues.polymarket.desk import Refusal
 from ops.sandbox.venues.polymarket.records import Key
 from ops.sandbox.venues.polymarket.signing import login_signer, request_mac
+from ops.sandbox.venues.transport import BAD_GATEWAY, SILENCE, Wire, as_json, deliver
 
 if TYPE_CHECKING:
     from ops.sandbox.venues.polymarket.simulated import SimulatedPolymarket
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 STALE_LAG_SECONDS = 5
 CLOCK_TOLERANCE = timedelta(seconds=60)
 """How far a signed request's time may be off; the venue's own figure is not published."""
-_HTML = b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>502 Bad Gateway</body>\r\n</html>\r\n"
 _DISABLED = "Trading is currently disabled. Check polymarket.com for updates"
 _CANCEL_ONLY = "Trading is currently cancel-only. New orders are not accepted, but cancels are allowed."
 _POST_ONLY = "Trading is currently in post-only mode. Orders must be post-only."
@@ -34,31 +33,14 @@ _PLACING = (("POST", "/order"), ("POST", "/orders"))
 _ABOUT_ORDERS = ("/order", "/cancel", "/data/order")
 
 
-@dataclass(frozen=True, slots=True)
-class Wire:
-    """Bytes to send. `silent`: send nothing and wait until the client is gone."""
-
-    status: int
-    body: bytes = b""
-    content_type: bytes = b"application/json"
-    silent: bool = False
-
-
-SILENCE = Wire(0, silent=True)
-
-
-def _json(status: int, payload: Any) -> Wire:
-    return Wire(status, json.dumps(payload, separators=(",", ":")).encode())
-
-
 def _no(status: int, text: str) -> Wire:
-    return _json(status, {"error": text})
+    return as_json(status, {"error": text})
 
 
 _BAD_KEY = "Unauthorized/Invalid api key"
 _BEFORE = {
     "hang_before": SILENCE,
-    "html_error": Wire(502, _HTML, b"text/html"),
+    "html_error": Wire(502, BAD_GATEWAY, b"text/html"),
     "maintenance": _no(503, _DISABLED),
     "server_error": _no(500, "Internal Server Error"),
     "rate_limit": _no(429, "Too Many Requests"),
@@ -82,13 +64,7 @@ class PolymarketListener:
         wire = self._before(request) or self._after(request, self._answered(request, body))
         self.venue.save(self.environment)
         self._log(request, wire)
-        if wire.silent:
-            while (await receive())["type"] != "http.disconnect":
-                continue
-            return
-        headers = [(b"content-type", wire.content_type), (b"content-length", str(len(wire.body)).encode())]
-        await send({"type": "http.response.start", "status": wire.status, "headers": headers})
-        await send({"type": "http.response.body", "body": wire.body})
+        await deliver(wire, receive, send)
 
     # faults
 
@@ -135,9 +111,9 @@ class PolymarketListener:
 
     def _answered(self, request: Request, body: bytes) -> Wire:
         try:
-            return _json(200, self._answer(request, body))
+            return as_json(200, self._answer(request, body))
         except Refusal as refusal:
-            return _json(refusal.status, refusal.body)
+            return as_json(refusal.status, refusal.body)
 
     def _answer(self, request: Request, body: bytes) -> Any:
         call = self._call(request, body)
@@ -172,7 +148,7 @@ class PolymarketListener:
         """What concerns the key itself."""
         answers: dict[tuple[str, str], Callable[[], Any]] = {
             ("GET", "/auth/api-keys"): lambda: api.keys_row(self.keys.valid(), call),
-            ("DELETE", "/auth/api-key"): lambda: self.venue.revoke(self.environment, key),
+            ("DELETE", "/auth/api-key"): lambda: self.venue.revoke(key),
             ("GET", "/auth/ban-status/closed-only"): lambda: {
                 "closed_only": self.venue.faults.is_on("closed_only", self.environment)
             },
@@ -189,7 +165,10 @@ class PolymarketListener:
                 order = self.desk.submit(submission.ticket(self.desk, call, self.venue.clock.wall(), document), call.at)
             except Refusal as refusal:
                 self.desk.log_refused(submission.claimed(document, call.key_id), str(refusal), call.at)
-                raise
+                if single or refusal.status != 400:
+                    raise
+                answers.append({"success": False, "errorMsg": str(refusal), "orderID": "", "status": ""})
+                continue
             answers.append(submission.accepted(self.desk, order))
         return answers[0] if single else answers
 

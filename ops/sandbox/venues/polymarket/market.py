@@ -8,7 +8,7 @@ from decimal import ROUND_FLOOR, Decimal
 
 from eth_utils.crypto import keccak
 
-from ops.sandbox.venues.alpaca.prices import Prices
+from ops.sandbox.venues.prices import Prices
 
 TICK = Decimal("0.01")
 SIZE_MIN = Decimal(1)

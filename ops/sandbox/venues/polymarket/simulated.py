@@ -9,8 +9,8 @@ from typing import Any
 
 from eth_utils.crypto import keccak
 
-from ops.sandbox.faults import FaultBoard
-from ops.sandbox.venues.alpaca.market import derived_uuid
+from ops.sandbox.venues.levers import Levers
+from ops.sandbox.venues.market import derived_uuid
 from ops.sandbox.venues.polymarket.api import Call, order_row
 from ops.sandbox.venues.polymarket.desk import Desk, Refusal, Ticket
 from ops.sandbox.venues.polymarket.faults import FAULTS
@@ -19,7 +19,7 @@ from ops.sandbox.venues.polymarket.keys import KeyRing
 from ops.sandbox.venues.polymarket.market import Market
 from ops.sandbox.venues.polymarket.records import Account, Key, Order, Trade
 from ops.sandbox.venues.polymarket.signing import wallet_address, wallet_key
-from ops.sandbox.venues.polymarket.store import Store
+from ops.sandbox.venues.store import Store
 from ops.sandbox.venues.venue import ENVIRONMENTS, Listener, Opening
 
 HOURS = ("regular", "always")
@@ -37,30 +37,21 @@ class SimulatedPolymarket:
         self.opening, self.clock = opening, opening.clock
         self.market = Market(opening.symbols, opening.seed)
         self.store = Store(opening.state / "polymarket.sqlite")
-        shocks = self.store.setting("shocks", {})
-        self.market.prices.shocks.update({token: Decimal(factor) for token, factor in shocks.items()})
-        self.faults = FaultBoard(FAULTS)
-        self.faults.restore(self.store.setting("faults", []))
+        self.levers = Levers(self.store, FAULTS, self.market.prices)
+        self.faults = self.levers.faults
         self.keys = {name: KeyRing(name, self.store.load(Key, name), opening.entropy) for name in ENVIRONMENTS}
         self.desks = {name: self._desk(name) for name in ENVIRONMENTS}
-        self._cancels = dict.fromkeys(ENVIRONMENTS, 0)
 
     def _desk(self, environment: str) -> Desk:
         number, cash = self.opening.accounts[environment]
         if number != wallet_address(environment):
             raise ValueError(f"the {environment} account of the simulated Polymarket is {wallet_address(environment)}")
-        known = self.store.load(Account, environment)
-        account = known[0] if known else Account(environment, number, cash)
-        desk = Desk(account, self.market, self.opening.record, lambda: self._sticks(environment))
+        account = self.store.account(Account, environment) or Account(environment, number, cash)
+        desk = Desk(account, self.market, self.opening.record, lambda: self.levers.cancel_sticks(environment))
         for order in self.store.load(Order, environment):
             desk.adopt(order)
         desk.trades.extend(self.store.load(Trade, environment))
         return desk
-
-    def _sticks(self, environment: str) -> bool:
-        self._cancels[environment] += 1
-        half = self.faults.is_on("half_cancel", environment) and self._cancels[environment] % 2 == 0
-        return half or self.faults.is_on("stuck_cancel", environment)
 
     def listeners(self) -> Mapping[str, Listener]:
         """The paper and the live API, each with the data API on it."""
@@ -76,10 +67,10 @@ class SimulatedPolymarket:
 
     def keep(self, key: Key) -> Key:
         """Write a key down."""
-        self.store.save(key.environment, [(key.id, key)])
+        self.store.save([(key.id, key)], key.environment)
         return key
 
-    def revoke(self, environment: str, key: Key) -> str:
+    def revoke(self, key: Key) -> str:
         """The key's own last wish; the venue answers OK."""
         key.valid = False
         self.keep(key)
@@ -95,7 +86,7 @@ class SimulatedPolymarket:
         """Write what changed; free when nothing did."""
         desk = self.desks[environment]
         if desk.changed:
-            self.store.save(environment, desk.changed.items())
+            self.store.save(desk.changed.items(), environment)
             desk.changed.clear()
 
     def pin_clock(self, at: datetime | None) -> None:
@@ -109,18 +100,14 @@ class SimulatedPolymarket:
             raise ValueError(f"unknown hours {hours!r}: {' or '.join(HOURS)}")
 
     def shock(self, symbol: str, factor: Decimal) -> None:
-        """Raises ValueError for a token that is not listed."""
-        if symbol not in self.market.tokens:
-            raise ValueError(f"unknown symbol {symbol!r}; listed: {', '.join(self.market.tokens)}")
-        self.market.prices.shocks[symbol] = factor
-        shocks = {token: str(value) for token, value in self.market.prices.shocks.items()}
-        self.store.save_setting("shocks", shocks)
+        """Multiply a token's price from now on. Raises ValueError for an unknown one or a bad factor."""
+        self.settle()
+        self.levers.shock(symbol, factor)
         self.settle()
 
     def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
         """Raises ValueError for an unknown fault, environment or parameter."""
-        self.faults.switch(environment, name, on, parameters)
-        self.store.save_setting("faults", self.faults.saved())
+        self.levers.switch_fault(environment, name, on, parameters)
 
     def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """symbol, side, qty, limit_price; good till cancelled. Raises ValueError if refused."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from ops.sandbox.venues.polymarket.api import MICRO, Call, transaction_of
 from ops.sandbox.venues.polymarket.desk import Desk, Refusal, Ticket
+from ops.sandbox.venues.polymarket.market import TICK
 from ops.sandbox.venues.polymarket.records import MATCHED, Order
 from ops.sandbox.venues.polymarket.signing import BadOrder, order_hash, recovered
 
@@ -29,7 +30,7 @@ def ticket(desk: Desk, call: Call, wall: datetime, document: Mapping[str, Any]) 
     _in_time(order, (call.at, wall))
     if order["tokenId"] not in desk.market.tokens:
         raise Refusal(400, "the market is not yet ready to process new orders")
-    qty, price = _amounts(order)
+    qty, price = _amounts(order, document["orderType"])
     return Ticket(
         id=digest,
         token=order["tokenId"],
@@ -101,13 +102,18 @@ def _in_time(order: Mapping[str, Any], clocks: tuple[datetime, ...]) -> None:
         raise Refusal(400, "Invalid order payload")
 
 
-def _amounts(order: Mapping[str, Any]) -> tuple[Decimal, Decimal]:
-    """(shares, price) from what is given and what is asked for, both with six decimals."""
+def _amounts(order: Mapping[str, Any], kind: str = "") -> tuple[Decimal, Decimal]:
+    """(shares, price) from what is given and what is asked for, both with six decimals.
+
+    An immediate order of the public client names its money; its shares are rounded, so its price misses the tick a bit.
+    """
     gives, takes = (Decimal(int(order[name])) / MICRO for name in ("makerAmount", "takerAmount"))
     shares, money = (takes, gives) if order["side"] == "BUY" else (gives, takes)
     if not shares or not money:
         raise Refusal(400, "Invalid order payload")
-    return shares, (money / shares).normalize()
+    price = (money / shares).normalize()
+    near = price.quantize(TICK)
+    return shares, near if kind in ("FOK", "FAK") and abs(price - near) < TICK / 100 else price
 
 
 def _expiry(order: Mapping[str, Any], kind: str, at: datetime) -> datetime | None:

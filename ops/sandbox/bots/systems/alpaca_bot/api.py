@@ -8,9 +8,9 @@ import sqlite3
 from fastapi import BackgroundTasks, FastAPI, HTTPException
 
 from ...clock import stamp
-from ...loop import Worker
-from ...risk import Trigger
 from ...surface import Answer, cancel_in_background, mode_facts, pulse_facts, worker_app
+from ...trading.loop import Worker
+from ...trading.risk import Trigger
 
 
 def create_app(worker: Worker) -> FastAPI:

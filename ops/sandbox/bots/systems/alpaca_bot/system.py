@@ -12,15 +12,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ...environment import Reader
-from ...habits import Habits
 from ...settings import Frame, Settings, Sizing, VenueAccess, read_symbols, usual_limits
 from ...system import System
+from ...trading.habits import Habits
 from ...venue import Access, Secret
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ...loop import Worker
+    from ...trading.loop import Worker
 
 MODE_VARIABLES = ("TRADING_MODE", "ENABLE_LIVE_TRADING", "CONFIRM_LIVE_TRADING")
 LIVE = ("live", "true", "true")

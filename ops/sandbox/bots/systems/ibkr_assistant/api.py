@@ -14,11 +14,9 @@ from fastapi import BackgroundTasks, FastAPI, HTTPException
 from pydantic import BaseModel, ConfigDict
 
 from ...clock import stamp
-from ...loop import Worker
 from ...surface import Answer, cancel_in_background, halt_reason, mode_facts, pulse_facts, worker_app
+from ...trading.loop import Worker
 from .assistant import HALTED, MAY_TRADE, Assistant
-
-_MODES = ("live", "paper")
 
 
 class Activation(BaseModel):

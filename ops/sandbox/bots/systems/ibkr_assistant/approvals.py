@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ...clock import stamp
-from ...habits import Proposal
+from ...trading.habits import Proposal
 from .policy import ApprovalPolicy
 
 if TYPE_CHECKING:
-    from ...loop import Worker
+    from ...trading.loop import Worker
 
 EXPIRES_AFTER = timedelta(seconds=60)
 

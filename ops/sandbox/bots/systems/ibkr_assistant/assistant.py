@@ -14,15 +14,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...drawdown import DrawdownGuard
 from ...files import write_whole
-from ...habits import Habits, Proposal
-from ...risk import Trigger
+from ...trading.drawdown import DrawdownGuard
+from ...trading.habits import Habits, Proposal
+from ...trading.risk import Trigger
 from .approvals import Approvals
 from .policy import ApprovalPolicy, RiskPolicy, Standing
 
 if TYPE_CHECKING:
-    from ...loop import Worker
+    from ...trading.loop import Worker
 
 MAY_TRADE, HALTED = "ACTIVE", "TRIGGERED"
 _PERCENT = Decimal("0.01")

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ...environment import SettingsError
-from ...habits import Proposal
+from ...trading.habits import Proposal
 
 
 @dataclass(frozen=True)

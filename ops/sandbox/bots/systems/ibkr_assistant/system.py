@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...environment import Reader, matching, whole
-from ...habits import Habits
 from ...settings import Frame, Settings, Sizing, VenueAccess, read_symbols, usual_limits
 from ...system import System
+from ...trading.habits import Habits
 from ...venue import Access, Secret
 from .assistant import Assistant
 from .policy import read_approval_policy, read_risk_policy
@@ -26,7 +26,7 @@ from .policy import read_approval_policy, read_risk_policy
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ...loop import Worker
+    from ...trading.loop import Worker
 
 MODE_VARIABLES = ("ENV", "IBKR_PORT")
 PAPER_PORTS, LIVE_PORTS = ("7497", "4002"), ("7496", "4001")

@@ -12,8 +12,8 @@ from typing import cast
 from fastapi import FastAPI, Header, HTTPException
 
 from ...clock import day_start
-from ...loop import Worker
 from ...surface import Answer, halt_reason, mode_facts, pulse_facts, worker_app
+from ...trading.loop import Worker
 from .controls import RiskControls
 
 _REAL = {"live": "real"}

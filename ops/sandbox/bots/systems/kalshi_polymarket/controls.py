@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...clock import day_start, stamp
 from ...files import write_whole
-from ...habits import Habits, Proposal
+from ...trading.habits import Habits, Proposal
 from ...venue import Secret
 
 if TYPE_CHECKING:
-    from ...loop import Worker
+    from ...trading.loop import Worker
 
 _TRADES_SHOWN = 100
 _ERRORS_SHOWN = 50

@@ -18,17 +18,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ...environment import Reader, between, matching, whole
-from ...habits import Habits
-from ...risk import Limits
 from ...settings import Frame, Settings, Sizing, VenueAccess, read_symbols
 from ...system import System
+from ...trading.habits import Habits
+from ...trading.risk import Limits
 from ...venue import Access, Secret
 from .controls import RiskControls
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ...loop import Worker
+    from ...trading.loop import Worker
 
 VENUES = ("kalshi", "polymarket")
 _NONE = Secret("")

@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ...drawdown import DrawdownGuard
-from ...habits import Habits, Proposal
-from ...risk import Trigger
+from ...trading.drawdown import DrawdownGuard
+from ...trading.habits import Habits, Proposal
+from ...trading.risk import Trigger
 
 if TYPE_CHECKING:
-    from ...loop import Worker
+    from ...trading.loop import Worker
 
 HEARTBEAT = (
     r"^(?P<at>\S+Z) INFO bot heartbeat mode=(?P<mode>\S+) account=(?P<account>\S*) switch=(?P<switch>armed|tripped)"

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from ...environment import Reader, between, matching
-from ...habits import Habits
 from ...settings import Frame, Settings, Sizing, VenueAccess, read_symbols, usual_limits
 from ...system import System
+from ...trading.habits import Habits
 from ...venue import Access, Secret
 from .ledger import TradeLedger
 

@@ -16,8 +16,8 @@ from typing import cast
 from fastapi import FastAPI, Request, Response, WebSocket, WebSocketDisconnect
 
 from ...clock import stamp
-from ...loop import Worker
 from ...surface import Answer, halt_reason, mode_facts, pulse_facts, worker_app
+from ...trading.loop import Worker
 from .records import ServerRecords
 
 _JUDGED = 1000
@@ -72,7 +72,7 @@ def _health(worker: Worker) -> Answer:
     settings, records, facts = worker.settings, cast(ServerRecords, worker.habits), pulse_facts(worker)
     mode = mode_facts(worker)
     return {
-        "status": "healthy" if facts.pop("fine") else "degraded",
+        "status": "healthy" if facts.pop("fine") and not records.away else "degraded",
         **mode,
         "mode": str(mode["mode"]).upper(),
         "account": worker.pulse.account_numbers.get("alpaca"),
@@ -99,6 +99,7 @@ def _metrics(worker: Worker) -> Answer:
         "pnl_daily_usd": None if pulse.pnl_usd is None else str(pulse.pnl_usd),
         "equity_usd": None if pulse.equity_usd is None else str(pulse.equity_usd),
         "slippage_bps": None if worst is None else str(worst),
+        "jobs": dict(cast(ServerRecords, worker.habits).jobs),
         "triggers": {trigger.name: trigger.would_trip for trigger in worker.triggers()},
     }
 

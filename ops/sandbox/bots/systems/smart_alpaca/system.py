@@ -10,18 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from ...environment import Reader, matching
-from ...habits import Habits
 from ...settings import Frame, Settings, read_symbols, usual_limits
 from ...system import System
+from ...trading.habits import Habits
 from ..alpaca_bot.system import SHARES, alpaca_access
 from .records import ServerRecords
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ...loop import Worker
+    from ...trading.loop import Worker
 
 MODE_VARIABLES = ("ALPACA_PAPER", "NODE_ENV")
 
@@ -38,6 +39,8 @@ def read(environ: Mapping[str, str]) -> tuple[Settings, Habits]:
     reader = Reader(environ)
     frame = Frame.read(reader, default_port=3000)
     mode, agree = mode_of(environ)
+    redis = reader.optional("REDIS_URL", "", matching(r"(rediss?://\S+)?"), "redis(s)://host[:port]")
+    database = reader.optional("DATABASE_URL", "", matching(r"(postgres(ql)?://\S+)?"), "postgresql://...")
     settings = Settings(
         **vars(frame),
         system="smart-alpaca",
@@ -51,11 +54,17 @@ def read(environ: Mapping[str, str]) -> tuple[Settings, Habits]:
         limits=usual_limits(reader),
         log_file=frame.home / "logs" / "server.log",
         own_switch=False,
+        further_secrets=tuple(part for url in (redis, database) for part in _passwords(url)),
     )
-    redis = reader.optional("REDIS_URL", "", matching(r"(redis://\S+)?"), "redis://host[:port]")
-    database = reader.optional("DATABASE_URL", "", matching(r"(postgres(ql)?://\S+)?"), "postgresql://...")
     reader.refuse()
     return settings, ServerRecords(redis, database)
+
+
+def _passwords(url: str) -> tuple[str, ...]:
+    """The password in an address, as it stands there and as it is meant."""
+    login, at, _ = url.partition("://")[2].rpartition("@")
+    password = login.partition(":")[2] if at else ""
+    return tuple({password, unquote(password)} - {""})
 
 
 def app(worker: Worker) -> FastAPI:

@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 
 from ops.sandbox.bots.settings import Sizing
-from ops.sandbox.bots.signals import Holding, Ticket, propose, signal_again, signal_at
+from ops.sandbox.bots.trading.signals import Holding, Ticket, propose, signal_again, signal_at
 from ops.sandbox.bots.venue import NewOrder, Quote
 
-from .conftest import GRIDS, START
+from ..conftest import GRIDS, START
 
 QUOTE = Quote(Decimal("99.99"), Decimal("100.01"))
 

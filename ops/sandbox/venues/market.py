@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from ops.sandbox.venues.alpaca import calendar
-from ops.sandbox.venues.alpaca.prices import Prices, Quote
+from ops.sandbox.venues import calendar
+from ops.sandbox.venues.prices import Prices, Quote
 
 HOURS = ("regular", "always")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from .venue import Account
+from ..venue import Account
 
 
 @dataclass

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from .audit import Audit
-from .venue import Account
+from ..audit import Audit
+from ..venue import Account
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS openings (venue TEXT, day TEXT, equity TEXT NOT NULL, PRIMARY KEY (venue, day))"
 

@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from .audit import Audit, AuditRefused
-from .clock import Clock
+from ..audit import Audit, AuditRefused
+from ..clock import Clock
+from ..faults import Faults
+from ..settings import Settings
+from ..switch import Switch, SwitchState, gate_present
+from ..venue import Account, Venue, VenueError
 from .drills import Drills
-from .faults import Faults
 from .habits import Habits
 from .openings import Openings
 from .orders import OrderDesk, Say
 from .pulse import Pulse
 from .risk import Trigger, daily_loss, slippage, worst
-from .settings import Settings
 from .signals import Signal, signal_at
 from .stopping import cancel_afresh, cancel_everywhere
-from .switch import Switch, SwitchState, gate_present
-from .venue import Account, Venue, VenueError
 
 FAILURES_MAX = 5
 _FILLS_JUDGED = 20

@@ -31,12 +31,12 @@ from ops.sandbox.monitoring.grafana import GrafanaApi
 from ops.sandbox.monitoring.prometheus import PrometheusApi
 from ops.sandbox.monitoring.samples import SampleStore
 from ops.sandbox.monitoring.scraper import Scraper
-from ops.sandbox.request_log import LoggedRequests
 from ops.sandbox.venues.simulators import open_simulator
 from ops.sandbox.venues.venue import Listener, Opening, SimulatedVenue, Stream
-from ops.sandbox.world_admin import AdminApi
-from ops.sandbox.world_config import ConfigError, WorldConfig, read_config
-from ops.sandbox.world_faults import WorldFaults
+from ops.sandbox.world.admin import AdminApi
+from ops.sandbox.world.config import ConfigError, WorldConfig, read_config
+from ops.sandbox.world.faults import WorldFaults
+from ops.sandbox.world.request_log import LoggedRequests
 
 LOOPBACK = "127.0.0.1"
 SETTLE_SECONDS = 0.2
@@ -250,7 +250,3 @@ def main(arguments: list[str] | None = None) -> int:
 
 async def _serve(config: WorldConfig) -> None:
     await World(config, WorldClock(), secrets.SystemRandom()).run()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

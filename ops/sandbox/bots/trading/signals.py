@@ -12,8 +12,8 @@ from decimal import ROUND_DOWN, ROUND_UP, Decimal
 from hashlib import sha256
 from zlib import crc32
 
-from .settings import Sizing
-from .venue import Grid, NewOrder, Quote
+from ..settings import Sizing
+from ..venue import Grid, NewOrder, Quote
 
 RESTING_MAX = 2
 

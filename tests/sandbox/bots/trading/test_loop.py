@@ -7,7 +7,7 @@ import pytest
 
 from ops.sandbox.bots.venue import VenueUnknown
 
-from .conftest import KEY_ID, LIVE, SECRET, Rig, Start
+from ..conftest import KEY_ID, LIVE, SECRET, Rig, Start
 
 FIVE_ORDERS = 20
 

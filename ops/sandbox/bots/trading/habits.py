@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..venue import NewOrder
 from .risk import Exposure, Trigger
-from .venue import NewOrder
 
 if TYPE_CHECKING:
     from .loop import Worker
@@ -44,3 +44,6 @@ class Habits:
 
     def end(self, worker: Worker) -> None:
         """After a loop, failed or not."""
+
+    def close(self) -> None:
+        """No loop comes after this: what was opened can be closed."""

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from ops.sandbox.bots.risk import Exposure, Limits, daily_loss, refusal, slippage, slippage_bps
+from ops.sandbox.bots.trading.risk import Exposure, Limits, daily_loss, refusal, slippage, slippage_bps
 
 LIMITS = Limits(Decimal(500), Decimal(25), Decimal(1000), Decimal(3000), 10)
 

@@ -22,8 +22,8 @@ from ops.sandbox.clock import WorldClock
 from ops.sandbox.faults import ENVIRONMENTS, WORLD_FAULTS
 from ops.sandbox.journal import stamp
 from ops.sandbox.venues.venue import SimulatedVenue
-from ops.sandbox.world_config import WorldConfig
-from ops.sandbox.world_faults import WorldFaults
+from ops.sandbox.world.config import WorldConfig
+from ops.sandbox.world.faults import WorldFaults
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 HEADER = "X-Sandbox-Token"

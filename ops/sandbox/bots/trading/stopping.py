@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Protocol, runtime_checkable
 
+from ..venue import Venue, VenueError
 from .orders import OrderDesk
-from .venue import Venue, VenueError
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from .clock import stamp
+from ..clock import stamp
 from .risk import Trigger
 
 if TYPE_CHECKING:

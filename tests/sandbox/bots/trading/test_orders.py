@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from ops.sandbox.bots.signals import signal_at
+from ops.sandbox.bots.trading.signals import signal_at
 from ops.sandbox.bots.venue import NewOrder, VenueRefused, VenueUnknown
 
-from .conftest import Rig, Start
+from ..conftest import Rig, Start
 
 
 def _to_buy(rig: Rig) -> None:

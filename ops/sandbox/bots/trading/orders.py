@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from .audit import Audit, Decision, OwnOrder
-from .clock import Clock, day_start
+from ..audit import Audit, Decision, OwnOrder
+from ..clock import Clock, day_start
+from ..settings import Settings
+from ..venue import NewOrder, Quote, Venue, VenueError, VenueOrder, VenueRefused
 from .habits import Proposal
 from .risk import Exposure, refusal
-from .settings import Settings
 from .signals import Holding, Signal, Ticket, propose
-from .venue import NewOrder, Quote, Venue, VenueError, VenueOrder, VenueRefused
 
 _GONE_AFTER = timedelta(seconds=2)
 """How long after sending a "no such order" is believed: before that the venue may simply be slow."""

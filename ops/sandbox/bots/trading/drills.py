@@ -17,11 +17,11 @@ import json
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from .clock import day_start
-from .files import write_whole
+from ..clock import day_start
+from ..files import write_whole
+from ..venue import VenueError
 from .risk import Trigger
 from .signals import signal_again
-from .venue import VenueError
 
 if TYPE_CHECKING:
     from .loop import Worker

@@ -1,0 +1,1 @@
+"""What every bot does alike: look, guard, trade, settle."""
