@@ -21,7 +21,10 @@ def mode_consistency(sight: Sight, params: Params) -> Finding:
     wrong += [text for venue in sight.profile.mode.accounts for text in _other_accounts(sight, venue, slot)]
     accounts = ", ".join(setting.slot(slot).account for setting in sight.profile.venues.values())
     seen = "; ".join(wrong) or f"{expected} on {len(readings)} hosts, account {accounts}"
+    dead = [host for host, reply in sight.replies.items() if not reply.look.get("loaded")]
     remedy = "find out which reading lies before anything trades: invoke status; invoke rollback"
+    if dead:  # as a kill leaves a bot that did not confirm
+        remedy = f"the bot does not run on {', '.join(dead)}: invoke rollback starts it on paper, tripped; then go-live"
     return sight.finding(
         "mode_consistency", not wrong, seen, f"{expected} by all three readings", remedy if wrong else ""
     )
