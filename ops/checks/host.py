@@ -114,9 +114,9 @@ def code_scan(sight: Sight, params: Params) -> Finding:
 
 def release_equality(sight: Sight, params: Params) -> Finding:
     """Every host runs the same code (Knight Capital, 2012: one of eight did not)."""
-    digests = {host: str(reply.look.get("release_sha256"))[:12] for host, reply in sight.replies.items()}
-    seen = ", ".join(f"{host} {digest}" for host, digest in digests.items())
-    ok = None if "None" in digests.values() else len(set(digests.values())) == 1
+    digests = {host: str(reply.look.get("release_sha256") or "unknown") for host, reply in sight.replies.items()}
+    seen = ", ".join(f"{host} {digest[:12]}" for host, digest in digests.items())
+    ok = None if "unknown" in digests.values() else len(set(digests.values())) == 1
     return sight.finding("release_equality", ok, seen, "one release on all hosts")
 
 

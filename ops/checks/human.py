@@ -12,6 +12,10 @@ from ops.model.outcome import Finding, Outcome
 from ops.yaml_source import PLACEHOLDER
 
 BY_HAND_MAX = timedelta(hours=24)
+REVIEW = "review"
+# Nobody signs all the time: one who watches continuously says so once an hour.
+CONTINUOUS = timedelta(hours=1)
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _REVIEWED = re.compile(r"^Reviewed: (\d{4}-\d{2}-\d{2})$", re.MULTILINE)
 
 
@@ -88,7 +92,20 @@ def _by_hand(sight: Sight) -> Finding:
 
 
 def review(sight: Sight, params: Params) -> Finding:
-    """How closely the present stage is to be watched; recorded reviews come with the ramp."""
-    stage = sight.history.stage
-    watch = sight.profile.stage(stage).watch if sight.history.live else "not live"
-    return sight.finding("review", bool(watch), f"{stage}: watched {watch}", params.get("every", ""))
+    """Somebody signed that they looked the live stage over, in this stage and not longer ago than the period."""
+    every, stage = str(params["every"]), sight.history.stage
+    if not sight.history.live:
+        return Finding("review", Outcome.SKIPPED, f"not live: then due {every}", sight.at, every)
+    record, remedy = sight.history.evidence.get(f"attestation/{REVIEW}"), f"invoke checklist.attest --evidence={REVIEW}"
+    watch = f"{stage} is to be watched {sight.profile.stage(stage).watch}"
+    if record is None or utc_time(record["at"]) < utc_time(sight.history.since):
+        return sight.finding(
+            "review", None, f"no review of this stage is recorded, due {every}; {watch}", every, remedy
+        )
+    found = Finding("review", Outcome.PASS, f"reviewed by {record['person']}; {watch}", utc_time(record["at"]), every)
+    return found.aged(sight.at, review_period(every))
+
+
+def review_period(every: str) -> timedelta:
+    """How long one review counts: `8h`, `7d`. Raises LookupError or ValueError for another form."""
+    return CONTINUOUS if every == "continuous" else timedelta(**{_UNITS[every[-1]]: int(every[:-1])})

@@ -59,7 +59,7 @@ def _recorded(sight: Sight, name: str, remedy: str) -> Finding:
     if record["outcome"] != "pass":
         return sight.finding(name, False, record["seen"], "pass", remedy)
     releases = {str(r.look.get("release_sha256")) for r in sight.replies.values()}
-    if "release" in record and releases != {record["release"]}:
+    if "release" in record and (releases != {record["release"]} or "None" in releases):
         return Finding(name, Outcome.STALE, "the release has changed since", sight.at, "", remedy)
     found = Finding(name, Outcome.PASS, record["seen"], utc_time(record["at"]))
     return found.aged(sight.at, timedelta(hours=sight.profile.evidence.drill_age_max_hours))

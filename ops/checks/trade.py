@@ -10,7 +10,7 @@ from typing import Any
 
 from ops.checks.sight import Params, Sight
 from ops.model.canonical import utc_time
-from ops.model.outcome import Finding
+from ops.model.outcome import Finding, Outcome
 from ops.venues.protocol import FillView
 
 # For so long a fill may be at the venue and not in the bot's records, or the other way round.
@@ -23,6 +23,9 @@ def soak(sight: Sight, params: Params) -> Finding:
     Judged from three sources: the loops in the audit database, the log, and fills at the paper venue.
     """
     wanted = int(params["days"])
+    if sight.history.live:  # the records at hand are those of the live mode
+        seen = "not asked while live: the days on paper were judged before the flip"
+        return Finding("soak", Outcome.SKIPPED, seen, sight.at, f"{wanted} clean days")
     first = (sight.at - timedelta(days=wanted)).date()
     days = [(first + timedelta(days=n)).isoformat() for n in range(wanted)]
     problems: list[str] = []
@@ -181,7 +184,7 @@ def _slippage(sight: Sight) -> Finding:
 
 
 def _fill_vs_paper(sight: Sight) -> Finding:
-    """Live fills of the last day against the paper baseline that preflight recorded."""
+    """The live fills of this look against the paper baseline that preflight recorded."""
     baseline = sight.history.evidence.get("paper_baseline")
     costs = _slippages(sight.rows("fills") or [])
     if baseline is None or not costs or not sight.history.live:

@@ -154,6 +154,8 @@ def key_class(sight: Sight, params: Params) -> Finding:
         problems += [] if view.number == pinned else [f"the {slot} key opens account {view.number}"]
         marks, others = _marks(sight, venue, slot), _marks(sight, venue, _other(slot))
         former = {k["fingerprint"] for k in sight.history.keys if k["state"] in ("previous", "revoked")}
+        missing = [n for n in sight.profile.bot_keys(venue, slot).values() if not sight.doors.secrets.has(n)]
+        problems += [f"no {name} is stored" for name in missing]
         problems += ["the same key is in both slots"] if marks & others else []
         problems += ["this key was in use before"] if marks & former else []
         return not problems, "; ".join(problems) or f"{slot} key {', '.join(sorted(marks)) or 'not needed'}", ""
@@ -247,9 +249,10 @@ def calendar(sight: Sight, params: Params) -> Finding:
             f"windows/{venue}/{slot}", lambda: sight.doors.reader(venue, slot).windows(sight.at, sight.at + AHEAD)
         )
         counts = sight.profile.venues[venue].restarts
-        near = [w for w in windows if w.kind in ("maintenance", "restart") and w.begins < sight.at + CLEAR]
+        ahead = [w for w in windows if w.ends > sight.at]
+        near = [w for w in ahead if w.kind in ("maintenance", "restart") and w.begins < sight.at + CLEAR]
         danger = [w for w in near if w.told or counts]
-        sessions = [w for w in windows if w.kind == "session"]
+        sessions = [w for w in ahead if w.kind == "session"]
         if danger:
             return (
                 False,

@@ -19,6 +19,7 @@ from ops.model.zero import ZeroProof
 WITNESSES = 5
 PER_ROUND = 40
 NAMED = "named by the cancel"
+UNWITNESSED = "no cancel was acknowledged, and an empty list alone proves nothing"
 
 
 class Orders:
@@ -72,29 +73,34 @@ class Orders:
         stops = [order for order in self._known.values() if order.protective and order.status != "filled"]
         return [order for order in stops if order.symbol.split("/")[0] == symbol.split("/")[0]]
 
-    def confirm(self, brake: Brake, proof: ZeroProof) -> ZeroProof:
-        """The list shows nothing: now the orders themselves are asked. Raises VenueSilent."""
+    def confirm(self, brake: Brake, proof: ZeroProof, alone: bool = False) -> ZeroProof:
+        """The list shows nothing: now the orders themselves are asked. Raises VenueSilent.
+
+        `alone`: no cancel was ever acknowledged. Then every order must be seen ended, and there must be one to see.
+        """
+        if alone and not self._known:
+            return ZeroProof(0, frozenset(), UNWITNESSED)
         waiting = [order for order in self._known if order not in self._ended]
         if waiting and isinstance(brake, ManyAtOnce):
             self._ended.update(set(brake.ended(waiting)) & set(waiting))
-        for order in self._to_ask():
+        for order in self._to_ask(alone):
             seen = brake.order(order)
             self._known[order] = replace(seen, protective=seen.protective or self._known[order].protective)
             self._asked.add(order)
             if not seen.open:
                 self._ended.add(order)
         still = frozenset(
-            o for o in self._known if o not in self._ended and (o in self._asked or o not in self._listed)
+            o for o in self._known if o not in self._ended and (alone or o in self._asked or o not in self._listed)
         )
         return (
             ZeroProof(0, still, f"{len(still)} orders that the list does not show have not ended") if still else proof
         )
 
-    def _to_ask(self) -> list[str]:
-        """Those that had not ended when asked, those that no list has shown, and witnesses from the rest."""
+    def _to_ask(self, alone: bool) -> list[str]:
+        """Those that had not ended when asked, those that no list has shown, and witnesses from the rest, or all."""
         waiting = [order for order in self._known if order not in self._ended]
-        first = [order for order in waiting if order in self._asked or order not in self._listed]
-        rest = [order for order in waiting if order not in self._asked and order in self._listed]
+        first = [order for order in waiting if alone or order in self._asked or order not in self._listed]
+        rest = [order for order in waiting if not alone and order not in self._asked and order in self._listed]
         wanted = max(0, WITNESSES - len(self._asked))
         step = -(-len(rest) // wanted) if wanted and rest else 1
         return [*first[:PER_ROUND], *rest[::step][:wanted]]

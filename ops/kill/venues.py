@@ -219,9 +219,8 @@ class Stopping:
     def _unsettled_seconds(self, unknown: float) -> float:
         """How long an order that a bot sent before it was tripped may still come in; `unknown` if one is not yet."""
         now, since = time.monotonic(), self._quiet.since
-        if (self.end.halted and self.end.halt in TOTAL_HALTS) or now >= self._began + min(
-            BOTS_WAIT_SECONDS, self._seconds / 2
-        ):
+        waited = now >= self._began + min(BOTS_WAIT_SECONDS, self._seconds / 2)
+        if (self.end.halted and self.end.halt in TOTAL_HALTS) or (waited and self.end.acknowledged):
             return 0.0
         return unknown if since is None else max(0.0, since + SETTLE_SECONDS - now)
 
@@ -241,7 +240,8 @@ class Stopping:
                 newest = self._orders.listed(self._brake.open_orders(True))
                 proof = proof.read(newest, self._orders.listed(self._brake.open_orders(False)))
                 self._answered = True
-                return self._orders.confirm(self._brake, proof) if proof.clean_reads else proof
+                alone = not self.end.acknowledged
+                return self._orders.confirm(self._brake, proof, alone) if proof.clean_reads else proof
         except VenueSilent as error:
             self._refused(error, self._reading)
             return proof.failed(str(error))

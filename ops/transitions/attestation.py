@@ -1,13 +1,15 @@
-"""Signed statements: what only a person can say, bound to the present plan and release."""
+"""Signed statements: what only a person can say, naming the stage and plan of that moment; each counts for a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from ops.checklist import by_hand, load_checklist
+from ops.checks.human import REVIEW, review_period
 from ops.checks.registry import ask
 from ops.checks.sight import Sight
 from ops.doors import Doors
@@ -99,8 +101,11 @@ def _asked(doors: Doors, evidence: str) -> _Asked:
         ids, mark = by_hand(doors.profile.checklist)
         lines = f"{len(ids)} requirements seen to by hand, list {mark}: {' '.join(ids)}\n"
         return _Asked(BY_HAND_ROLE, lines=lines, more={"list": mark})
+    periods = [review_period(str(p["every"])) for p in probes if p["type"] == "review"]
+    if evidence == REVIEW and periods:
+        return _Asked(BY_HAND_ROLE, valid_hours=int(min(periods) / timedelta(hours=1)))
     if evidence not in found:
-        known = ", ".join(sorted([*found, *([BY_HAND] if hand else [])]))
+        known = ", ".join(sorted([*found, *([BY_HAND] if hand else []), *([REVIEW] if periods else [])]))
         raise InputError(f"there is no statement {evidence!r}", expected=f"one of: {known}")
     return _Asked(str(found[evidence]["role"]), int(found[evidence].get("max_age_h", 24)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -40,9 +40,10 @@ def rollback(doors: Doors, progress: Progress, how: Descent) -> Lowered:
         history = _history(doors)
         sight = take_sight(doors, history, _looked(doors), timedelta(hours=1))
         was = _described(history, sight)
-        ours, foreign = _open_live(doors, sight)
+        ours, foreign, silent = _open_live(doors, sight)
         if _down_already(history, sight) and not ours and not (how.flatten and _held_live(sight)):
             told = f"; left alone on the live account, not ours: {', '.join(foreign)}" if foreign else ""
+            told += f"; open orders UNKNOWN just now, zero when last proven: {', '.join(silent)}" if silent else ""
             return Lowered(was + told, nothing_to_do=True)
         progress.note(f"rolling back {doors.profile.system}: {was}")
         history.epoch = max(history.epoch, fence_seen(sight.replies))
@@ -109,20 +110,24 @@ def _down_already(history: History, sight: Sight) -> bool:
         return False
 
 
-def _open_live(doors: Doors, sight: Sight) -> tuple[list[str], list[str]]:
-    """(Our, other people's) open orders on the live accounts of a system that may be on paper already.
+def _open_live(doors: Doors, sight: Sight) -> tuple[list[str], list[str], list[str]]:
+    """(Our, other people's) open orders on the live accounts of a system that may be on paper already, and the
+    accounts that did not answer.
 
     Ours are cancelled; another's may be the stop of who adopted a position, so it is named only. An account that does
-    not answer shows none: the way down that ended without residue has proven zero there.
+    not answer is named too: the way down that ended without residue had proven zero there.
     """
     ours: list[str] = []
     foreign: list[str] = []
+    silent: list[str] = []
     for venue in doors.profile.venues:
-        with suppress(DoorError, InputError):
+        try:
             for order in sight.open_orders(venue, "live") if doors.may_open(venue, "live") else ():
                 own = order.client_id.startswith(doors.own_orders(venue, "live"))
                 (ours if own else foreign).append(doors.order_name(venue, order))
-    return ours, foreign
+        except (DoorError, InputError):
+            silent.append(doors.account_name(venue, "live"))
+    return ours, foreign, silent
 
 
 def _held_live(sight: Sight) -> bool:

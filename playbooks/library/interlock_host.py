@@ -36,6 +36,7 @@ MEANS_DEAD = ("STOPPED", "EXITED", "FATAL", "GONE")
 ENV_KEY = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*\Z")
 ENV_VALUE = re.compile(rb"[!%*+,\-./0-9:=?@A-Z\[\]^_a-z{}]*\Z")
 ENV_MAX_BYTES = 65536
+URL_PASSWORD = re.compile(r"://[^/@]*?:([^/@]{8,})@")
 TAIL_BYTES = 262144
 # So long a bot that reads its gate or its switch file on each loop may take to heed it.
 HEED_SECONDS = 6.0
@@ -418,6 +419,7 @@ class Host:
         self.service = MANAGERS[service["manager"]](service["socket"], service["name"])
         self.also = [MANAGERS[service["manager"]](service["socket"], name) for name in service.get("also", ())]
         self.api = request["api"]
+        self.hidden = []
 
     def fingerprint(self, value):
         salt = self.request["salt"].encode()
@@ -441,12 +443,13 @@ class Host:
         process = self.process()
         environ = self.environ(process["pid"])
         secrets = [v[n] for v in (values, environ) for n in self.request["watch"]["secret"] if len(v.get(n) or "") >= 8]
+        self.hidden = hidden(secrets)
         disk = os.statvfs(self.root)
         api = {name: self.said(name, process) for name in self.api["readouts"]}
         gate = read_gate(self.gate_path)
         return {
             "at": utc(now()),
-            "env": {**facts, **self.shown(values), "unknown_keys": sorted(set(values) - known)},
+            "env": {**facts, **self.shown(values), "unknown_keys": [named(n) for n in sorted(set(values) - known)]},
             "loaded": self.shown(environ) if process["pid"] else None,
             "process": {**process, "listening": listening(process["pid"])},
             "also": {service.name: self.beside(service) for service in self.also},
@@ -459,7 +462,7 @@ class Host:
             "disk": {"free_bytes": disk.f_bavail * disk.f_frsize, "free_inodes": disk.f_favail},
             "secret_in_argv_pids": argv_holders(secrets),
             "secret_in_release_files": release_holders(self.root / self.request["release"], secrets),
-            **({"evidence": self.evidence(secrets)} if self.request.get("evidence") else {}),
+            **({"evidence": self.evidence()} if self.request.get("evidence") else {}),
         }
 
     def said(self, name, process):
@@ -495,10 +498,10 @@ class Host:
             return {}
         return dict(p.decode(errors="replace").split("=", 1) for p in pairs if b"=" in p)
 
-    def evidence(self, secrets):
+    def evidence(self):
         """The bot's own records since an instant, read without the bot."""
         wanted = self.request["evidence"]
-        result = {"log": log_evidence(self.root / wanted["log"]["path"], wanted, secrets)}
+        result = {"log": log_evidence(self.root / wanted["log"]["path"], wanted, self.hidden)}
         database = self.root / wanted["database"]
         try:
             with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=2)) as connection:
@@ -566,14 +569,38 @@ def argv_holders(secrets):
     return found
 
 
+def hidden(secrets):
+    """What no answer may show: the secrets and the passwords in those that are addresses, the longest first."""
+    passwords = [found[1] for found in map(URL_PASSWORD.search, secrets) if found]
+    return sorted({*secrets, *passwords, *map(urllib.parse.unquote, passwords)}, key=len, reverse=True)
+
+
+def masked(value, secrets):
+    """The same without any of these: a bot, a log or an error text that echoes one must not carry it to a report."""
+    if isinstance(value, dict):
+        return {name: masked(each, secrets) for name, each in value.items()}
+    if isinstance(value, list):
+        return [masked(each, secrets) for each in value]
+    for secret in secrets if isinstance(value, str) else ():
+        value = value.replace(secret, "***")
+    return value
+
+
+def named(key):
+    """An unknown name of the env file. One in mixed case may be the last line of a key that was pasted in lines."""
+    return key if key.isupper() or key.islower() else f"(a name in mixed case, {len(key)} characters)"
+
+
 def code_files(folder):
     return sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
 
 
 def release_holders(folder, secrets):
-    """The files of the release in which a secret stands: one that is built in cannot be rotated."""
-    wanted = [secret.encode() for secret in secrets]
-    return [str(p.relative_to(folder)) for p in code_files(folder) if any(w in p.read_bytes() for w in wanted)]
+    """The files of the release in which a secret stands, which cannot be rotated; None if there was nothing to scan."""
+    wanted, files = [secret.encode() for secret in secrets], code_files(folder)
+    if not wanted or not files:
+        return None
+    return [str(p.relative_to(folder)) for p in files if any(w in p.read_bytes() for w in wanted)]
 
 
 def tree_sha256(folder):
@@ -599,10 +626,8 @@ def log_evidence(path, wanted, secrets):
                 seen["lines"] += 1
                 seen["first_at"], seen["last_at"] = seen["first_at"] or at, at
                 if any(phrase in line for phrase in wanted["log"]["exceptions"]):
-                    text = line.strip()[:160]
-                    for secret in secrets:
-                        text = text.replace(secret, "***")
-                    seen["exceptions"].append({"at": at, "text": text})
+                    # Masked first: a secret that is cut off is not recognised any more.
+                    seen["exceptions"].append({"at": at, "text": masked(line.strip(), secrets)[:160]})
     return seen
 
 
@@ -909,7 +934,7 @@ def perform(request, check_mode=False):
         answer.update(ok=False, error={"code": "broken", "text": f"{type(error).__name__}: {error}"})
         with contextlib.suppress(OSError):
             answer["look"] = host.look()
-    return answer
+    return masked(answer, host.hidden)
 
 
 def watch(path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import Any
 
 import pytest
 
 from ops.checklist import Entry, load_checklist
+from ops.checks.human import review_period
 from ops.checks.registry import CHECKS
 from ops.inventory import Place, load_people, load_profile
 from ops.model.canonical import digest
@@ -85,6 +87,7 @@ def _finds(probe: Probe, profile: Profile, roles: set[str]) -> bool:
         "document": lambda: probe["id"] in profile.documents,
         "drill": lambda: probe["control"] in profile.drills,
         "soak": lambda: int(probe["days"]) > 0,
+        "review": lambda: review_period(probe["every"]) > timedelta(0),
         "trade_stats": lambda: probe["metric"] in ("slippage_bps", "fill_vs_paper", "pnl_vs_expected"),
     }
     return kind in CHECKS and named <= profile.venues.keys() and rules.get(kind, lambda: True)()

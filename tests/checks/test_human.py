@@ -105,3 +105,23 @@ def test_what_is_seen_to_by_hand_stands_on_one_statement_of_today_over_this_very
         at, mark = utc_text(NOW - timedelta(hours=record["hours"])), record.get("list", by_hand("alpaca-bot")[1])
         past.evidence["attestation/by-hand"] = {"person": "raj", "at": at, "list": mark}
     assert outcome(ask("by_hand", replace(good, history=past, _asked={}), {})) == wanted
+
+
+REVIEWS = {
+    "not live": ("paper", "8h", 0, "skipped"),
+    "nobody": ("live", "8h", None, "unknown"),
+    "in time": ("live", "8h", 7, "pass"),
+    "too long ago": ("live", "8h", 9, "stale"),
+    "before this stage": ("live", "7d", 40, "unknown"),
+    "continuously": ("live", "continuous", 0.9, "pass"),
+    "not continuously": ("live", "continuous", 1.1, "stale"),
+    "a period of another form": ("live", "often", 0, "unknown"),
+}
+
+
+@pytest.mark.parametrize(("slot", "every", "hours", "wanted"), REVIEWS.values(), ids=REVIEWS)
+def test_a_review_is_one_that_somebody_signed_in_this_stage_and_within_the_period(good, slot, every, hours, wanted):
+    past = History("alpaca-bot", stage="live-1" if slot == "live" else "paper", since=utc_text(NOW - timedelta(days=1)))
+    if hours is not None:
+        past.evidence["attestation/review"] = {"person": "raj", "at": utc_text(NOW - timedelta(hours=hours))}
+    assert outcome(ask("review", replace(good, history=past), {"every": every})) == wanted

@@ -93,6 +93,11 @@ def test_records_that_could_not_be_read_prove_nothing(good: Sight) -> None:
         assert outcome(ask(probe, unread, params)) == "unknown"
 
 
+def test_the_week_on_paper_is_not_asked_of_a_live_system(live: Sight) -> None:
+    """What the hosts show then are the records of the live mode."""
+    assert outcome(ask("soak", live, {"days": 7})) == "skipped"
+
+
 def test_a_week_without_a_fill_at_the_venue_is_not_proven(good: Sight) -> None:
     for fills in ([], [fill("host-1", at=NOW - timedelta(hours=1))], [fill("host-1", at=NOW - timedelta(days=8))]):
         assert outcome(ask("soak", answered(good, fills_paper=fills), {"days": 7})) == "fail"

@@ -97,6 +97,21 @@ def test_an_order_that_only_the_cancel_named_is_looked_up_whatever_it_costs() ->
     assert orders.confirm(venue, CLEAN) == CLEAN
 
 
+@pytest.mark.parametrize("kind", [OneByOne, InBulk])
+@pytest.mark.parametrize(
+    ("count", "still", "says"),
+    [(0, [], "an empty list alone proves nothing"), (8, [3], "1 orders that the list does not show"), (90, [], "")],
+)
+def test_where_no_cancel_was_acknowledged_each_order_must_be_seen_ended_and_there_must_be_one(
+    kind, count, still, says
+) -> None:
+    """The venue refuses the cancel, and the list is old: nothing but the orders themselves can tell."""
+    venue, orders, rounds = kind(open=still), listed(count), -(-count // PER_ROUND)
+    proofs = [orders.confirm(venue, CLEAN, alone=True) for _ in range(rounds or 1)]
+    assert (proofs[-1] == CLEAN, says in proofs[-1].problem) == (not says, True)
+    assert sum(proof == CLEAN for proof in proofs) <= 1 or kind is InBulk
+
+
 def test_an_order_that_shows_up_again_has_not_ended() -> None:
     venue, orders = InBulk(), listed(1)
     assert orders.confirm(venue, CLEAN) == CLEAN

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ops.kill.alpaca import AlpacaBrake
-from ops.kill.brake import CALL_MAX_SECONDS, Seen
+from ops.kill.brake import CALL_MAX_SECONDS, Seen, VenueSilent
 from ops.kill.venues import Quiet, Stopping, VenueEnd
 from ops.sandbox.venues.alpaca.faults import FAULTS
 from ops.secrets import Secrets
@@ -248,3 +248,41 @@ def test_where_the_venue_has_no_halt_zero_counts_only_once_the_bots_are_dealt_wi
         quiet.one_less()
         end = running.result()
     assert (here.truly_open("paper"), end.named, end.verified, end.halted) == (set(), 1, True, None)
+
+
+@dataclass
+class Refusing:
+    """A venue that takes no cancel; what it lists and how many bots trade there are given."""
+
+    lists: Sequence[Seen] = ()
+    halt_name: str = ""
+
+    def account(self) -> str:
+        return ""
+
+    def cancel_all(self) -> Sequence[str]:
+        raise VenueSilent("HTTP 403")
+
+    def open_orders(self, newest_first: bool) -> Sequence[Seen]:
+        shown, self.lists = self.lists, ()
+        return shown
+
+    def order(self, order_id: str) -> Seen:
+        return Seen(order_id, "a1-1", "AAPL", "buy", "1", "filled", open=False)
+
+    def positions(self) -> Sequence[str]:
+        return ()
+
+
+ONE = (Seen("1", "a1-1", "AAPL", "buy", "1", "new", open=True),)
+
+
+@pytest.mark.parametrize(
+    ("lists", "bots", "says"),
+    [((), 0, "an empty list alone proves nothing"), (ONE, 1, "a bot may still be placing orders"), (ONE, 0, "")],
+    ids=["nothing was ever seen", "its end was seen, a bot is not tripped", "its end was seen"],
+)
+def test_where_the_venue_refuses_every_cancel_an_empty_list_is_not_zero(here, lists, bots, says) -> None:
+    target = replace(here.target("alpaca", "paper"), account="")
+    end = Stopping(target, lambda text: None, Quiet(bots), 1.5, opens=lambda *given: Refusing(lists)).run()
+    assert (end.verified, end.acknowledged, says in "; ".join(end.problems)) == (not says, False, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -164,3 +165,19 @@ def test_the_bots_own_secrets_stay_and_are_only_shown_as_fingerprints(bench: Ben
         bench.ask("flip", env_text=text, compare_sha256=sha256(bench.env), watch=watch)
         assert bench.env.read_text() == text + own
     assert "canary-own-pw" not in str(bench.ask("look", watch=watch))
+
+
+def test_no_answer_shows_a_secret_that_bot_log_or_a_broken_env_file_echo(bench: Bench) -> None:
+    """A log line is cut only after it was masked; the end of a key that was pasted in lines reads like a name."""
+    assert bench.api
+    bench.env.write_text(PAPER + "REDIS_URL=redis://:canary-own-pw@127.0.0.1/0\nZk3abcdEFGHtailOfAKey==\n")
+    bench.api.reason = f"refused {SECRET} for canary-own-pw"
+    (bench.root / "bot.log").write_text(f"2026-11-20T14:00:00.000000Z Traceback {'.' * 100}{SECRET}\n")
+    log = {"path": "bot.log", "exceptions": ["Traceback"]}
+    wanted = {"since": "2026", "log": log, "database": "audit.sqlite", "queries": {}}
+    watch = {"shown": ["TRADING_MODE"], "secret": ["ALPACA_API_KEY", "ALPACA_SECRET_KEY", "REDIS_URL"]}
+    look = bench.ask("look", watch=watch, evidence=wanted)["look"]
+    assert (look["api"]["switch"]["reason"], look["env"]["problems"]) == ("refused *** for ***", [])
+    assert look["evidence"]["log"]["exceptions"][0]["text"].endswith(".***")
+    for piece in (SECRET[:12], "canary-own-pw", "tailOfAKey"):
+        assert piece not in json.dumps(look)

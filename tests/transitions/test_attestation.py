@@ -66,6 +66,11 @@ def test_without_anybody_of_the_role_nothing_is_recorded(stage: Stage, doors: Do
     assert doors.ledger.records() == []
 
 
+def test_a_review_is_signed_like_any_statement(stage: Stage, doors: Doors) -> None:
+    assert attest_at_once(doors, "review", by(stage, "raj")) == "raj"
+    assert "attestation/review" in current_history(doors).evidence
+
+
 def test_a_signature_over_another_text_does_not_count(stage: Stage, doors: Doors) -> None:
     def forged(made: Any) -> Mapping[str, str]:
         return {"raj": sign(made.text.replace("raj", "ana"), made.namespace, stage.key("raj"))}

@@ -79,6 +79,8 @@ def test_an_order_on_live_of_a_system_on_paper_is_cancelled_if_it_is_ours_and_na
     assert set(world.venues["live"].open) == left
     assert ended.nothing_to_do == bool(left)
     assert not left or f"not ours: {name}" in ended.was
+    world.venue_fails = lambda number, slot: slot == "live"
+    assert "UNKNOWN just now" in roll_back(alone, world).was, "an account that is silent is not called empty"
 
 
 @dataclass

@@ -1,14 +1,32 @@
-"""What a person pulls at a simulated venue: faults and shocks of price, remembered over a restart of the world."""
+"""What a person pulls at a simulated venue: faults, hours, shocks of price; remembered over a restart of the world."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
+from ops.sandbox.clock import WorldClock
 from ops.sandbox.faults import ENVIRONMENTS, FaultBoard
 from ops.sandbox.venues.prices import Prices
 from ops.sandbox.venues.store import Store
+
+HOURS = ("regular", "always")
+
+
+class Trading(Protocol):
+    """A market with opening hours."""
+
+    hours: str
+
+
+def known_hours(hours: str) -> str:
+    """The word itself. Raises ValueError for hours that no market knows."""
+    if hours not in HOURS:
+        raise ValueError(f"hours must be one of {', '.join(HOURS)}, got {hours!r}")
+    return hours
 
 
 class Levers:
@@ -28,6 +46,11 @@ class Levers:
             self._cancels[environment] = 0
         self._store.save_setting("faults", self.faults.saved())
 
+    def set_hours(self, market: Trading, hours: str) -> None:
+        """Raises ValueError for another word than `always` or `regular`."""
+        market.hours = known_hours(hours)
+        self._store.save_setting("hours", hours)
+
     def shock(self, symbol: str, factor: Decimal) -> None:
         """Multiply a symbol's price from now on. Raises ValueError for an unknown symbol or a bad factor."""
         if symbol not in self._prices.base:
@@ -45,3 +68,29 @@ class Levers:
             return False
         self._cancels[environment] += 1
         return self._cancels[environment] % 2 == 0
+
+
+class LeveredVenue(ABC):
+    """What every simulated venue makes of its levers: what was due before one is pulled still happens as it was."""
+
+    clock: WorldClock
+    levers: Levers
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Let time pass, and store what changed."""
+
+    def pin_clock(self, at: datetime | None) -> None:
+        """What is due at the new time happens at once; None is the machine's time again."""
+        self.clock.pin(at)
+        self.settle()
+
+    def shock(self, symbol: str, factor: Decimal) -> None:
+        """Multiply a symbol's price from now on. Raises ValueError for an unknown symbol or a bad factor."""
+        self.settle()
+        self.levers.shock(symbol, factor)
+        self.settle()
+
+    def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
+        """Raises ValueError for an unknown fault, environment or parameter."""
+        self.levers.switch_fault(environment, name, on, parameters)

@@ -10,8 +10,6 @@ from uuid import UUID
 from ops.sandbox.venues import calendar
 from ops.sandbox.venues.prices import Prices, Quote
 
-HOURS = ("regular", "always")
-
 
 def derived_uuid(*key: str | int) -> str:
     """A version 4 UUID that depends on nothing but `key`: ids are the same in every run of one seed."""

@@ -11,9 +11,10 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ops.sandbox.journal import stamp
+from ops.sandbox.venues.desk import Desk
 
 Thing = TypeVar("Thing")
 _SCHEMA = """
@@ -21,25 +22,6 @@ CREATE TABLE IF NOT EXISTS things (kind TEXT, place TEXT, id TEXT, body TEXT NOT
 """
 # An upsert leaves a row where it is, so that things come back in the order in which they were first written.
 _PUT = "INSERT INTO things VALUES (?,?,?,?) ON CONFLICT (kind, place, id) DO UPDATE SET body=excluded.body"
-
-
-class Desk(Protocol):
-    """What a venue's desk takes back from the store, and tells it of its changes since the last time."""
-
-    @property
-    def account(self) -> Any:
-        """A dataclass with the name of its `environment`."""
-
-    dirty: dict[str, Any]
-    """Order id -> order."""
-    new_fills: list[Any]
-    account_changed: bool
-
-    def adopt(self, order: Any, /) -> None:
-        """Take in an order of an earlier run."""
-
-    def keep(self, fill: Any, /) -> None:
-        """Take in a fill of an earlier run."""
 
 
 class Store:
@@ -75,7 +57,7 @@ class Store:
         self._db.executemany(_PUT, rows)
         self._db.execute("COMMIT")
 
-    def fill_desk(self, desk: Desk, order: type[Any], fill: type[Any]) -> None:
+    def fill_desk(self, desk: Desk[Any, Any, Any], order: type[Any], fill: type[Any]) -> None:
         """Give a new desk the orders and the fills of an earlier run."""
         for known in self.load(order, desk.account.environment):
             desk.adopt(known)
@@ -83,7 +65,7 @@ class Store:
             desk.keep(known)
         self.save_desk(desk)
 
-    def save_desk(self, desk: Desk) -> None:
+    def save_desk(self, desk: Desk[Any, Any, Any]) -> None:
         """Write what changed since the last call; free when nothing did."""
         if not (desk.dirty or desk.new_fills or desk.account_changed):
             return

@@ -8,6 +8,7 @@ never called, and the address is compared before every call.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from threading import Lock
@@ -58,6 +59,9 @@ class _Said(Exception):
 
 class _Kraken(ccxt.kraken):  # type: ignore[misc]
     """ccxt's Kraken with two of its own hooks taken: the reading of errors, and the nonce."""
+
+    # It logs each request with key and signature, which `invoke -d` would show. This logger belongs to nobody.
+    logger = logging.Logger("ccxt", logging.CRITICAL)
 
     def handle_errors(self, code: int, reason: str, *rest: Any) -> None:
         """Called by ccxt with every answer; `rest[4]` is its JSON, None if it has none."""

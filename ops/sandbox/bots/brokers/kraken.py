@@ -6,6 +6,7 @@ maps Kraken's own strings to classes that say too little, so the strings are rea
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,6 +66,9 @@ def _translated(what: str) -> Iterator[None]:
 
 class _Client(ccxt.kraken):  # type: ignore[misc]
     """ccxt's Kraken with a nonce that all connections of this process share: theirs is unique per instance only."""
+
+    # It logs each request with key and signature. This logger belongs to nobody.
+    logger = logging.Logger("ccxt", logging.CRITICAL)
 
     def incrementing_nonce(self) -> int:
         with _nonces_lock:

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops.sandbox.venues.alpaca.orders import Fill, Position
+from ops.sandbox.venues.cash import CashAccount
 
 CONFIGURATION: dict[str, Any] = {
     "dtbp_check": None,
@@ -43,43 +43,15 @@ class Close:
     equity: Decimal
 
 
-@dataclass(slots=True)
-class Account:
-    """A cash account (multiplier 1, long only)."""
+@dataclass(slots=True, kw_only=True)
+class Account(CashAccount):
+    """A cash account (multiplier 1)."""
 
-    environment: str
     id: str
-    number: str
-    cash: Decimal
     created_at: datetime
-    last_equity: Decimal
-    settled_at: datetime
-    marked_close_at: datetime
-    orders_count: int = 0
-    fills_count: int = 0
     configuration: dict[str, Any] = field(default_factory=lambda: dict(CONFIGURATION))
-    positions: dict[str, Position] = field(default_factory=dict)
     closes: list[Close] = field(default_factory=list)
 
     @property
     def suspended(self) -> bool:
         return bool(self.configuration["suspend_trade"])
-
-    def held(self, symbol: str) -> Decimal:
-        position = self.positions.get(symbol)
-        return position.qty if position is not None else Decimal(0)
-
-    def book(self, fill: Fill) -> None:
-        """Move cash and shares for one execution."""
-        amount = fill.qty * fill.price
-        position = self.positions.setdefault(fill.symbol, Position(fill.symbol, Decimal(0), Decimal(0)))
-        if fill.side == "buy":
-            self.cash -= amount
-            position.qty += fill.qty
-            position.cost += amount
-            return
-        self.cash += amount
-        position.cost -= position.avg_entry_price * fill.qty
-        position.qty -= fill.qty
-        if not position.qty:
-            del self.positions[fill.symbol]

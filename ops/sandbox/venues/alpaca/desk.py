@@ -8,41 +8,34 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops.sandbox.journal import stamp
 from ops.sandbox.venues import calendar
 from ops.sandbox.venues.alpaca.accounts import Account
 from ops.sandbox.venues.alpaca.orders import Fill, Order, Ticket
 from ops.sandbox.venues.alpaca.refusals import Refusal, forbidden, invalid, missing, unprocessable
 from ops.sandbox.venues.alpaca.wire import maybe, text
+from ops.sandbox.venues.cash import CashDesk
 from ops.sandbox.venues.market import Market, derived_uuid
+from ops.sandbox.venues.matching import CANCEL_LATENCY, MARKET_ORDER_MARGIN
+from ops.sandbox.venues.venue import Record
 
-CANCEL_LATENCY = timedelta(seconds=0.3)
-_MARKET_ORDER_MARGIN = Decimal("1.02")
 _UNCANCELABLE = frozenset({"pending_cancel", "pending_replace"})
 
-Record = Callable[[dict[str, Any]], None]
 CancelFate = Callable[[], bool]
 
 
-class Desk:
+class Desk(CashDesk[Account, Order, Fill]):
     """The venue's book for one account. Methods take venue time and assume `settle` ran just before."""
 
+    VENUE = "alpaca"
+
     def __init__(self, account: Account, market: Market, record: Record, cancel_sticks: CancelFate) -> None:
-        self.account = account
-        self.market = market
-        self.orders: dict[str, Order] = {}
+        super().__init__(account, market, record)
         self.by_client_id: dict[str, Order] = {}
         self.by_time: list[Order] = []
-        self.open: dict[str, Order] = {}
-        self.fills: list[Fill] = []
-        self.dirty: dict[str, Order] = {}
-        self.new_fills: list[Fill] = []
-        self.account_changed = True
-        self._record = record
         self._cancel_sticks = cancel_sticks
 
     # looking
@@ -59,22 +52,6 @@ class Desk:
             return self.by_client_id[client_order_id]
         except KeyError:
             raise missing(f"order not found for {client_order_id}") from None
-
-    def equity(self, at: datetime) -> Decimal:
-        return self.account.cash + self.long_market_value(at)
-
-    def long_market_value(self, at: datetime) -> Decimal:
-        held = self.account.positions.values()
-        return sum((position.qty * self.market.mid(position.symbol, at) for position in held), Decimal(0))
-
-    def buying_power(self) -> Decimal:
-        """Cash that no open buy order has reserved."""
-        buys = (order for order in self.open.values() if order.side == "buy")
-        return self.account.cash - sum((order.remaining * order.hold_price for order in buys), Decimal(0))
-
-    def held_for_orders(self, symbol: str) -> Decimal:
-        sells = (order for order in self.open.values() if order.side == "sell" and order.symbol == symbol)
-        return sum((order.remaining for order in sells), Decimal(0))
 
     # changing
 
@@ -143,41 +120,20 @@ class Desk:
 
     def adopt(self, order: Order) -> None:
         """Index an order, new or read back from the store."""
-        self.orders[order.id] = order
+        super().adopt(order)
         self.by_client_id[order.client_order_id] = order
         insort(self.by_time, order, key=lambda known: (known.submitted_at, known.seq))
-        if order.is_open:
-            self.open[order.id] = order
-
-    def keep(self, fill: Fill) -> None:
-        """Add a fill to the list, which is sorted by time even when the clock is set back."""
-        insort(self.fills, fill, key=lambda known: (known.at, known.seq))
-
-    def touch(self, order: Order) -> None:
-        """Remember that an order changed, for the store; a closed one leaves the open set."""
-        self.dirty[order.id] = order
-        if not order.is_open:
-            self.open.pop(order.id, None)
 
     def log(self, event: str, order: Order, at: datetime, reason: str = "", fill: Fill | None = None) -> None:
         qty = fill.qty if fill is not None else order.qty
         price = fill.price if fill is not None else order.limit_price
         ids = {"order_id": order.id, "client_order_id": order.client_order_id, "symbol": order.symbol}
-        self._line(
-            event,
-            at,
-            {**ids, "side": order.side, "qty": text(qty), "price": maybe(price)},
-            order.key_id,
-            reason,
-        )
+        shown = {**ids, "side": order.side, "qty": text(qty), "price": maybe(price)}
+        self.line(event, at, shown, order.key_id, reason)
 
     def log_refused(self, claimed: dict[str, Any], key_id: str, reason: str, at: datetime) -> None:
         """A submission that became no order; `claimed` is what its sender asked for."""
-        self._line("rejected", at, {"order_id": "", **claimed}, key_id, reason)
-
-    def _line(self, event: str, at: datetime, order: dict[str, Any], key_id: str, reason: str) -> None:
-        who = {"venue": "alpaca", "environment": self.account.environment, "account": self.account.number}
-        self._record({"time": stamp(at), **who, "event": event, **order, "key_id": key_id, "reason": reason})
+        self.line("rejected", at, {"order_id": "", **claimed}, key_id, reason)
 
     def _order(self, ticket: Ticket, order_id: str, key_id: str, at: datetime) -> Order:
         return Order(
@@ -203,7 +159,7 @@ class Desk:
         """USD per share reserved until the order closes; a market order may fill above today's ask."""
         if ticket.limit_price is not None:
             return ticket.limit_price
-        return self.market.quote(ticket.symbol, at).ask * _MARKET_ORDER_MARGIN
+        return self.market.quote(ticket.symbol, at).ask * MARKET_ORDER_MARGIN
 
     def _admit(self, ticket: Ticket, at: datetime) -> None:
         if ticket.client_order_id in self.by_client_id:
@@ -217,14 +173,14 @@ class Desk:
 
     def _require_cash(self, ticket: Ticket, at: datetime) -> None:
         cost = ticket.qty * self._hold_price(ticket, at)
-        power = self.buying_power()
+        power = self.free_cash()
         if cost > power:
             amounts = {"buying_power": text(power), "cost_basis": text(cost)}
             raise forbidden("insufficient buying power", **amounts)
 
     def _require_shares(self, ticket: Ticket) -> None:
         existing = self.account.held(ticket.symbol)
-        reserved = self.held_for_orders(ticket.symbol)
+        reserved = self.reserved(ticket.symbol)
         if ticket.qty > existing - reserved:
             requested, available = text(ticket.qty), text(existing - reserved)
             raise forbidden(

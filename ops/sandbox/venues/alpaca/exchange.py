@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -17,9 +15,9 @@ from ops.sandbox.venues.alpaca.keys import Key, KeyRing
 from ops.sandbox.venues.alpaca.matching import settle
 from ops.sandbox.venues.alpaca.orders import Fill, Order
 from ops.sandbox.venues.alpaca.refusals import Refusal
-from ops.sandbox.venues.levers import Levers
+from ops.sandbox.venues.levers import LeveredVenue, Levers
 from ops.sandbox.venues.limits import RequestLimit
-from ops.sandbox.venues.market import HOURS, Market, derived_uuid
+from ops.sandbox.venues.market import Market, derived_uuid
 from ops.sandbox.venues.prices import Prices
 from ops.sandbox.venues.store import Store
 from ops.sandbox.venues.venue import ENVIRONMENTS, Opening
@@ -28,7 +26,7 @@ DASHBOARD = "dashboard"
 """Key id in the order log of orders placed by hand."""
 
 
-class Exchange:
+class Exchange(LeveredVenue):
     """What the HTTP listeners and the admin API share."""
 
     def __init__(self, opening: Opening) -> None:
@@ -74,27 +72,11 @@ class Exchange:
         self.store.save(self.keys.issued.items())
         return {"key": key_id, "secret": secret}
 
-    def pin_clock(self, at: datetime | None) -> None:
-        """What was due at the new time happens."""
-        self.settle()
-
     def set_hours(self, hours: str) -> None:
         """Raises ValueError for hours the market does not know."""
-        if hours not in HOURS:
-            raise ValueError(f"hours must be one of {', '.join(HOURS)}, got {hours!r}")
         self.settle()
-        self.market.hours = hours
-        self.store.save_setting("hours", hours)
+        self.levers.set_hours(self.market, hours)
         self.settle()
-
-    def shock(self, symbol: str, factor: Decimal) -> None:
-        """Multiply a symbol's price from now on. Raises ValueError for an unknown symbol or a bad factor."""
-        self.settle()
-        self.levers.shock(symbol, factor)
-        self.settle()
-
-    def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
-        self.levers.switch_fault(environment, name, on, parameters)
 
     def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """An order typed into the venue's dashboard: no key, no bot, no faults; market without limit_price."""

@@ -5,52 +5,41 @@ Lazy: nothing happens between two looks, and what happened meanwhile is worked o
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from ops.sandbox.venues import calendar
 from ops.sandbox.venues.alpaca.accounts import Close
-from ops.sandbox.venues.alpaca.desk import CANCEL_LATENCY, Desk
+from ops.sandbox.venues.alpaca.desk import Desk
 from ops.sandbox.venues.alpaca.orders import Fill, Order
 from ops.sandbox.venues.market import derived_uuid
-
-DEPTH_SHARES = Decimal(500)
-"""Shares that trade at one touch; a larger order fills in several executions."""
-REFILL = timedelta(milliseconds=100)
+from ops.sandbox.venues.matching import DEPTH_SHARES, cancel_done, fill_price, marketable, refilling
 
 
 def settle(desk: Desk, at: datetime) -> None:
     """Bring one desk up to venue time `at`. Idempotent: a second call at the same instant changes nothing."""
     _roll(desk, at)
     for order in sorted(desk.open.values(), key=lambda order: order.seq):
-        if _cancel_done(desk, order, at) or _expired(desk, order, at):
+        if _canceled(desk, order, at) or _expired(desk, order, at):
             continue
         _execute(desk, order, at)
 
 
 def _roll(desk: Desk, at: datetime) -> None:
-    """Take last_equity at each session close. A clock set back starts the day anew from what is held now."""
-    account = desk.account
-    close_at = calendar.last_close(at)
-    if at < account.settled_at - timedelta(seconds=60):
-        account.last_equity, account.marked_close_at = desk.equity(at), close_at
-        account.closes = [close for close in account.closes if close.at <= at]
-        desk.account_changed = True
-    elif close_at > account.marked_close_at:
-        account.last_equity, account.marked_close_at = desk.equity(close_at), close_at
-        account.closes.append(Close(close_at, account.last_equity))
-        desk.account_changed = True
-    account.settled_at = at
+    """last_equity, and the history of closes; a clock set back forgets those that have not been yet."""
+    account, before = desk.account, desk.account.marked_close_at
+    if not account.roll(at, desk.equity):
+        return
+    desk.account_changed = True
+    account.closes = [close for close in account.closes if close.at <= at]
+    if account.marked_close_at > before:
+        account.closes.append(Close(account.marked_close_at, account.last_equity))
 
 
-def _cancel_done(desk: Desk, order: Order, at: datetime) -> bool:
-    if order.status != "pending_cancel" or order.stuck or order.cancel_due_at is None:
+def _canceled(desk: Desk, order: Order, at: datetime) -> bool:
+    order.canceled_at = cancel_done(order, at)
+    if order.canceled_at is None:
         return False
-    # A clock set back must not turn a third of a second into days of waiting.
-    order.cancel_due_at = min(order.cancel_due_at, at + CANCEL_LATENCY)
-    if at < order.cancel_due_at:
-        return False
-    order.canceled_at = order.cancel_due_at
     order.become("canceled", order.canceled_at)
     desk.log("canceled", order, order.canceled_at)
     desk.touch(order)
@@ -72,21 +61,15 @@ def _execute(desk: Desk, order: Order, at: datetime) -> None:
         if order.status == "pending_new":
             _rest(desk, order, "accepted", at)
         return
-    if order.filled_at is not None and timedelta(0) <= at - order.filled_at < REFILL:
+    if refilling(order.filled_at, at):
         return
     quote = desk.market.quote(order.symbol, at)
     touch = quote.ask if order.side == "buy" else quote.bid
-    if not _marketable(order, touch):
+    if not marketable(order.side, order.limit_price, touch):
         if order.status in ("pending_new", "accepted"):
             _rest(desk, order, "new", at)
         return
     _fill(desk, order, touch, at)
-
-
-def _marketable(order: Order, touch: Decimal) -> bool:
-    if order.limit_price is None:
-        return True
-    return touch <= order.limit_price if order.side == "buy" else touch >= order.limit_price
 
 
 def _rest(desk: Desk, order: Order, status: str, at: datetime) -> None:
@@ -97,7 +80,7 @@ def _rest(desk: Desk, order: Order, status: str, at: datetime) -> None:
 def _fill(desk: Desk, order: Order, touch: Decimal, at: datetime) -> None:
     seq = desk.account.fills_count
     fill_uuid = derived_uuid(desk.market.prices.seed, desk.account.environment, "fill", seq)
-    price = _price(desk, order, touch, fill_uuid)
+    price = fill_price(desk.market.prices, order.side, order.limit_price, touch, fill_uuid)
     qty = min(order.remaining, DEPTH_SHARES)
     total = order.filled_qty + qty
     paid = (order.filled_avg_price or Decimal(0)) * order.filled_qty + price * qty
@@ -118,20 +101,9 @@ def _fill(desk: Desk, order: Order, touch: Decimal, at: datetime) -> None:
     _book(desk, order, fill)
 
 
-def _price(desk: Desk, order: Order, touch: Decimal, fill_uuid: str) -> Decimal:
-    """The touch worsened by the deterministic slippage, never through the order's own limit."""
-    price = desk.market.prices.worsened(touch, order.side, fill_uuid)
-    if order.limit_price is None:
-        return price
-    return min(price, order.limit_price) if order.side == "buy" else max(price, order.limit_price)
-
-
 def _book(desk: Desk, order: Order, fill: Fill) -> None:
     desk.account.book(fill)
-    desk.account.fills_count += 1
-    desk.account_changed = True
-    desk.keep(fill)
-    desk.new_fills.append(fill)
+    desk.count(fill)
     if not fill.leaves_qty:
         order.become("filled", fill.at)
     elif order.status != "pending_cancel":

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from ops.sandbox.venues.marks import Mark, Marked
+
 CLOSED = frozenset({"filled", "canceled", "expired", "replaced", "rejected"})
 """States an order never leaves. All others, pending_cancel included, are open (alpaca-py OrderStatus)."""
 
@@ -25,16 +27,7 @@ class Ticket:
 
 
 @dataclass(slots=True)
-class Mark:
-    """One change of state; the list of marks answers what the order looked like at an earlier instant."""
-
-    at: datetime
-    status: str
-    filled_qty: Decimal
-
-
-@dataclass(slots=True)
-class Order:
+class Order(Marked):
     id: str
     seq: int
     client_order_id: str
@@ -76,10 +69,6 @@ class Order:
         self.updated_at = at
         self.marks.append(Mark(at, status, self.filled_qty))
 
-    def seen_at(self, at: datetime) -> Mark | None:
-        """The order's state at an earlier instant, None when it did not exist yet."""
-        return next((mark for mark in reversed(self.marks) if mark.at <= at), None)
-
 
 @dataclass(frozen=True, slots=True)
 class Fill:
@@ -96,16 +85,3 @@ class Fill:
     at: datetime
     cum_qty: Decimal
     leaves_qty: Decimal
-
-
-@dataclass(slots=True)
-class Position:
-    """Shares held long. `cost` is what they were bought for, in USD."""
-
-    symbol: str
-    qty: Decimal
-    cost: Decimal
-
-    @property
-    def avg_entry_price(self) -> Decimal:
-        return self.cost / self.qty

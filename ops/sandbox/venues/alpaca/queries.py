@@ -12,8 +12,9 @@ from typing import Any
 from ops.sandbox.venues import calendar
 from ops.sandbox.venues.alpaca import wire
 from ops.sandbox.venues.alpaca.desk import Desk
-from ops.sandbox.venues.alpaca.orders import CLOSED, Fill, Mark, Order
+from ops.sandbox.venues.alpaca.orders import CLOSED, Fill, Order
 from ops.sandbox.venues.alpaca.refusals import invalid
+from ops.sandbox.venues.marks import Mark
 
 ORDERS_DEFAULT, ORDERS_MAX = 50, 500
 FILLS_MAX = 100

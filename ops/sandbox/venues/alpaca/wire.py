@@ -10,8 +10,10 @@ from ops.sandbox.venues import calendar
 
 if TYPE_CHECKING:
     from ops.sandbox.venues.alpaca.desk import Desk
-    from ops.sandbox.venues.alpaca.orders import Fill, Mark, Order, Position
+    from ops.sandbox.venues.alpaca.orders import Fill, Order
+    from ops.sandbox.venues.cash import Position
     from ops.sandbox.venues.market import Market
+    from ops.sandbox.venues.marks import Mark
     from ops.sandbox.venues.prices import Quote
 
 _TEN_DECIMALS = Decimal("1E-10")
@@ -41,7 +43,7 @@ def eastern(at: datetime) -> str:
 def order_body(order: Order, asset_id: str, seen: Mark | None = None) -> dict[str, Any]:
     """One order; with `seen`, as it looked at that earlier mark."""
     status = seen.status if seen is not None else order.status
-    filled_qty = seen.filled_qty if seen is not None else order.filled_qty
+    filled_qty = seen.filled if seen is not None else order.filled_qty
     return {
         "id": order.id,
         "client_order_id": order.client_order_id,
@@ -84,7 +86,7 @@ def order_body(order: Order, asset_id: str, seen: Mark | None = None) -> dict[st
 def account_body(desk: Desk, at: datetime) -> dict[str, Any]:
     """The account without daytrade_count and its kin, which Alpaca dropped from answers in July 2026."""
     account = desk.account
-    equity, held, power = text(desk.equity(at)), text(desk.long_market_value(at)), text(desk.buying_power())
+    equity, held, power = text(desk.equity(at)), text(desk.position_value(at)), text(desk.free_cash())
     flags = dict.fromkeys(("trading_blocked", "transfers_blocked", "account_blocked", "shorting_enabled"), False)
     zero = dict.fromkeys(("short_market_value", "accrued_fees", "maintenance_margin", "last_maintenance_margin"), "0")
     return {
@@ -128,9 +130,9 @@ def position_body(desk: Desk, position: Position, at: datetime) -> dict[str, Any
         "exchange": "NASDAQ",
         "asset_class": "us_equity",
         "asset_marginable": False,
-        "avg_entry_price": text(position.avg_entry_price),
+        "avg_entry_price": text(position.average_cost),
         "qty": text(position.qty),
-        "qty_available": text(position.qty - desk.held_for_orders(position.symbol)),
+        "qty_available": text(position.qty - desk.reserved(position.symbol)),
         "side": "long",
         "market_value": text(value),
         "cost_basis": text(position.cost),

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from ops.sandbox.venues import calendar
 from ops.sandbox.venues.ibkr import hours, messages
 from ops.sandbox.venues.ibkr.messages import Margins
-from ops.sandbox.venues.ibkr.orders import Fill, Mark, Order
+from ops.sandbox.venues.ibkr.orders import Fill, Order
 from ops.sandbox.venues.ibkr.refusals import Refusal, invalid, no_contract, read_only, rejected
 from ops.sandbox.venues.ibkr.tickets import claimed, sent, stock
+from ops.sandbox.venues.marks import Mark
 
 if TYPE_CHECKING:
     from ops.sandbox.venues.ibkr.gateway import IbkrGateway
@@ -190,7 +191,7 @@ def executions(call: Call) -> None:
     if call.on("todays_fills_only", path="/reqExecutions"):
         begins = max(begins, _day_begins(call.at))
     for fill in _fills_from(call, begins):
-        order = call.gateway.book.orders[fill.perm_id]
+        order = call.gateway.book.orders[str(fill.perm_id)]
         wanted = client in ("", "0", str(order.client_id)) and symbol in ("", fill.symbol)
         if wanted and side in ("", fill.side.upper()):
             version, number = call.session.version, call.gateway.number
@@ -298,8 +299,8 @@ def values(call: Call) -> dict[str, Decimal | str]:
         "NetLiquidation": account.cash + worth,
         "TotalCashValue": account.cash,
         "SettledCash": account.cash,
-        "BuyingPower": book.available_cash(),
-        "AvailableFunds": book.available_cash(),
+        "BuyingPower": book.free_cash(),
+        "AvailableFunds": book.free_cash(),
         "EquityWithLoanValue": account.cash + worth,
         "PreviousDayEquityWithLoanValue": account.last_equity,
         "GrossPositionValue": worth,

@@ -7,25 +7,23 @@ sandbox's faults as a callable that says whether a cancel will ever complete.
 from __future__ import annotations
 
 import hashlib
-from bisect import insort
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops.sandbox.journal import stamp
 from ops.sandbox.venues import calendar
+from ops.sandbox.venues.cash import CashDesk
 from ops.sandbox.venues.ibkr.frames import text
 from ops.sandbox.venues.ibkr.orders import BY_HAND, Account, Fill, Order, Ticket
 from ops.sandbox.venues.ibkr.refusals import Refusal, duplicate_id, not_cancelable, rejected, unknown_order
 from ops.sandbox.venues.market import Market
+from ops.sandbox.venues.matching import CANCEL_LATENCY, MARKET_ORDER_MARGIN
+from ops.sandbox.venues.venue import Record
 
-CANCEL_LATENCY = timedelta(seconds=0.3)
 FIRST_ORDER_ID = 1
-_MARKET_ORDER_MARGIN = Decimal("1.02")
 
-Record = Callable[[dict[str, Any]], None]
 Tell = Callable[[str, Order, Fill | None], None]
 """Told of `status`, `canceled` and `fill`, so that the client who owns the order hears of it."""
 
@@ -45,19 +43,14 @@ class Hooks:
     cancel_sticks: Callable[[], bool]
 
 
-class Book:
+class Book(CashDesk[Account, Order, Fill]):
     """The venue's book for one account. Methods take venue time and assume `settle` ran just before."""
 
+    VENUE = "ibkr"
+
     def __init__(self, account: Account, market: Market, hooks: Hooks) -> None:
-        self.account = account
-        self.market = market
-        self.orders: dict[int, Order] = {}
+        super().__init__(account, market, hooks.record)
         self.by_client: dict[tuple[int, int], Order] = {}
-        self.open: dict[int, Order] = {}
-        self.fills: list[Fill] = []
-        self.dirty: dict[str, Order] = {}
-        self.new_fills: list[Fill] = []
-        self.account_changed = True
         self.hooks = hooks
         self._first_perm_id = 1_000_000_000 + number_of(market.prices.seed, account.environment)
 
@@ -66,18 +59,6 @@ class Book:
     def next_id(self, client_id: int) -> int:
         """The least order id that this client may use next."""
         return self.account.next_ids.get(str(client_id), FIRST_ORDER_ID)
-
-    def equity(self, at: datetime) -> Decimal:
-        return self.account.cash + self.position_value(at)
-
-    def position_value(self, at: datetime) -> Decimal:
-        held = self.account.positions.values()
-        return sum((position.qty * self.market.mid(position.symbol, at) for position in held), Decimal(0))
-
-    def available_cash(self) -> Decimal:
-        """Cash that no open buy order has reserved."""
-        buys = (order for order in self.open.values() if order.side == "buy")
-        return self.account.cash - sum((order.remaining * order.hold_price for order in buys), Decimal(0))
 
     # changing
 
@@ -110,11 +91,11 @@ class Book:
             raise Refusal(105, "Order being modified does not match original order.")
         if ticket.qty <= order.filled:
             raise rejected("the new size is not above what is filled already")
-        del self.open[order.perm_id]  # what it reserves itself is free for its new terms
+        del self.open[order.id]  # what it reserves itself is free for its new terms
         try:
             self.admit(replace(ticket, qty=ticket.qty - order.filled), at)
         finally:
-            self.open[order.perm_id] = order
+            self.open[order.id] = order
         order.qty, order.limit_price, order.stop_price = ticket.qty, ticket.limit_price, ticket.stop_price
         order.hold_price = self._hold_price(ticket, at)
         self.log("replaced", order, at)
@@ -158,47 +139,33 @@ class Book:
 
     def adopt(self, order: Order) -> None:
         """Index an order, new or read back from the store."""
-        self.orders[order.perm_id] = order
+        super().adopt(order)
         if not order.by_hand:
             self.by_client[order.client_id, order.order_id] = order
-        if order.is_open:
-            self.open[order.perm_id] = order
-
-    def keep(self, fill: Fill) -> None:
-        """Add a fill to the list, which is sorted by time even when the clock is set back."""
-        insort(self.fills, fill, key=lambda known: (known.at, known.seq))
-
-    def touch(self, order: Order) -> None:
-        """Remember that an order changed, for the store; a closed one leaves the open set."""
-        self.dirty[str(order.perm_id)] = order
-        if not order.is_open:
-            self.open.pop(order.perm_id, None)
 
     def log(self, event: str, order: Order, at: datetime, reason: str = "", fill: Fill | None = None) -> None:
         qty = fill.qty if fill is not None else order.qty
         price = fill.price if fill is not None else order.limit_price
-        shown: dict[str, Any] = {"order_id": str(order.perm_id), "client_order_id": order.order_ref}
+        shown: dict[str, Any] = {"order_id": order.id, "client_order_id": order.order_ref}
         shown |= {
             "symbol": order.symbol,
             "side": order.side,
             "qty": text(qty),
             "price": None if price is None else text(price),
         }
-        self._line(event, at, shown, order.client_id, reason)
+        self._told(event, at, shown, order.client_id, reason)
 
     def log_refused(self, ticket: Ticket, client_id: int, reason: str, at: datetime) -> None:
         """A submission that became no order."""
         price = None if ticket.limit_price is None else text(ticket.limit_price)
         claimed = {"client_order_id": ticket.order_ref, "symbol": ticket.symbol, "side": ticket.side}
-        self._line(
+        self._told(
             "rejected", at, {"order_id": "", **claimed, "qty": text(ticket.qty), "price": price}, client_id, reason
         )
 
-    def _line(self, event: str, at: datetime, order: Mapping[str, Any], client_id: int, reason: str) -> None:
-        environment = self.account.environment
-        who = {"venue": "ibkr", "environment": environment, "account": self.account.number}
-        key_id = f"{environment}-{'by-hand' if client_id == BY_HAND else f'client-{client_id}'}"
-        self.hooks.record({"time": stamp(at), **who, "event": event, **order, "key_id": key_id, "reason": reason})
+    def _told(self, event: str, at: datetime, order: Mapping[str, Any], client_id: int, reason: str) -> None:
+        who = "by-hand" if client_id == BY_HAND else f"client-{client_id}"
+        self.line(event, at, order, f"{self.account.environment}-{who}", reason)
 
     def _use_id(self, client_id: int, order_id: int) -> None:
         self.account_changed = True
@@ -228,15 +195,14 @@ class Book:
         """USD per share reserved until the order closes; one without a limit may fill above today's ask."""
         if ticket.limit_price is not None:
             return ticket.limit_price
-        return max(self.market.quote(ticket.symbol, at).ask, ticket.stop_price or Decimal(0)) * _MARKET_ORDER_MARGIN
+        return max(self.market.quote(ticket.symbol, at).ask, ticket.stop_price or Decimal(0)) * MARKET_ORDER_MARGIN
 
     def admit(self, ticket: Ticket, at: datetime) -> None:
         """Whether the account can pay or deliver. Raises Refusal 201."""
         if ticket.side == "buy":
-            cost, cash = ticket.qty * self._hold_price(ticket, at), self.available_cash()
+            cost, cash = ticket.qty * self._hold_price(ticket, at), self.free_cash()
             if cost > cash:
                 raise rejected(f"the available cash [{text(cash)} USD] does not cover [{text(cost)} USD]")
             return
-        sells = (o.remaining for o in self.open.values() if o.side == "sell" and o.symbol == ticket.symbol)
-        if ticket.qty > self.account.held(ticket.symbol) - sum(sells, Decimal(0)):
+        if ticket.qty > self.account.held(ticket.symbol) - self.reserved(ticket.symbol):
             raise rejected("a cash account cannot hold a short position")

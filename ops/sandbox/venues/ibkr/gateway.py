@@ -11,10 +11,11 @@ from ops.sandbox.clock import WorldClock
 from ops.sandbox.faults import FaultBoard
 from ops.sandbox.journal import stamp
 from ops.sandbox.venues import calendar
+from ops.sandbox.venues.cash import Position
 from ops.sandbox.venues.ibkr import answers, messages
 from ops.sandbox.venues.ibkr.book import Book
 from ops.sandbox.venues.ibkr.frames import framed
-from ops.sandbox.venues.ibkr.orders import Fill, Order, Position
+from ops.sandbox.venues.ibkr.orders import Fill, Order
 from ops.sandbox.venues.ibkr.refusals import Refusal
 from ops.sandbox.venues.ibkr.session import Session
 from ops.sandbox.venues.limits import RequestLimit

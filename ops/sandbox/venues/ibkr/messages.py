@@ -11,9 +11,10 @@ from datetime import datetime
 from decimal import Decimal
 
 from ops.sandbox.venues import calendar
+from ops.sandbox.venues.cash import Position
 from ops.sandbox.venues.ibkr import hours
 from ops.sandbox.venues.ibkr.book import number_of
-from ops.sandbox.venues.ibkr.orders import Fill, Order, Position
+from ops.sandbox.venues.ibkr.orders import Fill, Order
 
 UNSET = "1.7976931348623157E308"
 """How the gateway writes a number that is not set."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from ops.sandbox.venues.cash import CashAccount
+from ops.sandbox.venues.marks import Mark, Marked
+
 CLOSED = frozenset({"Filled", "Cancelled"})
 """States that an order never leaves; all others, PendingCancel included, are open."""
 BY_HAND = -1
@@ -27,16 +30,7 @@ class Ticket:
 
 
 @dataclass(slots=True)
-class Mark:
-    """One change of state; the list of marks answers what the order looked like at an earlier instant."""
-
-    at: datetime
-    status: str
-    filled: Decimal
-
-
-@dataclass(slots=True)
-class Order:
+class Order(Marked):
     """`perm_id` is the venue's, for the account and for ever; `order_id` counts per client."""
 
     perm_id: int
@@ -65,6 +59,10 @@ class Order:
     marks: list[Mark] = field(default_factory=list)
 
     @property
+    def id(self) -> str:
+        return str(self.perm_id)
+
+    @property
     def remaining(self) -> Decimal:
         return self.qty - self.filled
 
@@ -86,10 +84,6 @@ class Order:
             self.ended_at = at
         self.marks.append(Mark(at, status, self.filled))
 
-    def seen_at(self, at: datetime) -> Mark | None:
-        """The order's state at an earlier instant, None when it did not exist yet."""
-        return next((mark for mark in reversed(self.marks) if mark.at <= at), None)
-
 
 @dataclass(frozen=True, slots=True)
 class Fill:
@@ -107,49 +101,8 @@ class Fill:
     average_price: Decimal
 
 
-@dataclass(slots=True)
-class Position:
-    """Shares held long. `cost` is what they were bought for, in USD."""
+@dataclass(slots=True, kw_only=True)
+class Account(CashAccount):
+    """A cash account. `next_ids`: client id -> the least order id that it may use next."""
 
-    symbol: str
-    qty: Decimal
-    cost: Decimal
-
-    @property
-    def average_cost(self) -> Decimal:
-        return self.cost / self.qty
-
-
-@dataclass(slots=True)
-class Account:
-    """A cash account (long only) without commissions; `last_equity` was taken at the latest session close."""
-
-    environment: str
-    number: str
-    cash: Decimal
-    last_equity: Decimal
-    settled_at: datetime
-    marked_close_at: datetime
-    orders_count: int = 0
-    fills_count: int = 0
     next_ids: dict[str, int] = field(default_factory=dict)
-    positions: dict[str, Position] = field(default_factory=dict)
-
-    def held(self, symbol: str) -> Decimal:
-        position = self.positions.get(symbol)
-        return position.qty if position is not None else Decimal(0)
-
-    def book(self, fill: Fill) -> None:
-        """Move cash and shares for one execution."""
-        amount = fill.qty * fill.price
-        position = self.positions.setdefault(fill.symbol, Position(fill.symbol, Decimal(0), Decimal(0)))
-        if fill.side == "buy":
-            self.cash -= amount
-            position.qty += fill.qty
-            position.cost += amount
-            return
-        self.cash += amount
-        position.cost -= position.average_cost * fill.qty
-        position.qty -= fill.qty
-        if not position.qty:
-            del self.positions[fill.symbol]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -21,9 +20,9 @@ from ops.sandbox.venues.ibkr.matching import settle
 from ops.sandbox.venues.ibkr.orders import BY_HAND, Account, Fill, Order, Ticket
 from ops.sandbox.venues.ibkr.refusals import Refusal
 from ops.sandbox.venues.ibkr.session import Session
-from ops.sandbox.venues.levers import Levers
+from ops.sandbox.venues.levers import LeveredVenue, Levers
 from ops.sandbox.venues.limits import RequestLimit
-from ops.sandbox.venues.market import HOURS, Market
+from ops.sandbox.venues.market import Market
 from ops.sandbox.venues.prices import Prices
 from ops.sandbox.venues.store import Store
 from ops.sandbox.venues.venue import ENVIRONMENTS, Listener, Opening, Stream
@@ -32,7 +31,7 @@ _REFERENCE = ("SPY", Decimal("580.00"))
 """Always listed: its trading hours stand for those of US stocks."""
 
 
-class SimulatedIbkr:
+class SimulatedIbkr(LeveredVenue):
     """The simulated venue (`SimulatedVenue`)."""
 
     def __init__(self, opening: Opening) -> None:
@@ -63,7 +62,14 @@ class SimulatedIbkr:
 
     def _new_account(self, environment: str, number: str, cash: Decimal) -> Account:
         now = self.clock.now()
-        return Account(environment, number, cash, cash, now, calendar.last_close(now))
+        return Account(
+            environment=environment,
+            number=number,
+            cash=cash,
+            last_equity=cash,
+            settled_at=now,
+            marked_close_at=calendar.last_close(now),
+        )
 
     def listeners(self) -> Mapping[str, Listener]:
         """The paper and the live gateway's API port."""
@@ -87,23 +93,10 @@ class SimulatedIbkr:
             gateway.push_ticks(now)
             self.store.save_desk(gateway.book)
 
-    def pin_clock(self, at: datetime | None) -> None:
-        self.clock.pin(at)
-        self.settle()
-
     def set_hours(self, hours: str) -> None:
         """Raises ValueError for hours the market does not know."""
-        if hours not in HOURS:
-            raise ValueError(f"hours must be one of {', '.join(HOURS)}, got {hours!r}")
         self.settle()
-        self.market.hours = hours
-        self.store.save_setting("hours", hours)
-        self.settle()
-
-    def shock(self, symbol: str, factor: Decimal) -> None:
-        """Multiply a symbol's price from now on. Raises ValueError for an unknown symbol or a bad factor."""
-        self.settle()
-        self.levers.shock(symbol, factor)
+        self.levers.set_hours(self.market, hours)
         self.settle()
 
     def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:

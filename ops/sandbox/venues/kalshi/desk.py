@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops.sandbox.journal import stamp
+from ops.sandbox.venues import desk as books
 from ops.sandbox.venues.kalshi import admission
 from ops.sandbox.venues.kalshi.market import Market
 from ops.sandbox.venues.kalshi.orders import READ_LAG, Account, Fill, Group, Order, Ticket
@@ -22,23 +22,18 @@ from ops.sandbox.venues.venue import Record
 TRADES = {"bid": "buy", "ask": "sell"}
 
 
-class Desk:
+class Desk(books.Desk[Account, Order, Fill]):
     """The exchange's book for one account. Methods assume that `matching.settle` ran just before."""
 
+    VENUE = "kalshi"
+
     def __init__(self, account: Account, market: Market, record: Record, cancel_sticks: Callable[[], bool]) -> None:
-        self.account = account
+        super().__init__(account, record)
         self.market = market
-        self.orders: dict[str, Order] = {}
         self.by_client_id: dict[str, Order] = {}
         self.newest: list[Order] = []
-        self.open: dict[str, Order] = {}
         self.fading: dict[str, Order] = {}
-        self.fills: list[Fill] = []
         self.bodies: dict[str, str] = {}
-        self.dirty: dict[str, Order] = {}
-        self.new_fills: list[Fill] = []
-        self.account_changed = True
-        self._record = record
         self._cancel_sticks = cancel_sticks
 
     # looking
@@ -136,22 +131,13 @@ class Desk:
 
     def adopt(self, order: Order) -> None:
         """Index an order, new or read back from the store."""
-        self.orders[order.id] = order
+        super().adopt(order)
         self.by_client_id[order.ticket.client_order_id] = order
         insort(self.newest, order, key=lambda known: -known.seq)
-        if order.is_open:
-            self.open[order.id] = order
-
-    def keep(self, fill: Fill) -> None:
-        """Add a fill to the list, which is sorted by time even when the clock is set back."""
-        insort(self.fills, fill, key=lambda known: (known.at, known.seq))
 
     def touch(self, order: Order) -> None:
-        """Remember that an order changed, for the store; an ended one leaves the open set."""
-        self.dirty[order.id] = order
+        super().touch(order)
         self.bodies.pop(order.id, None)
-        if not order.is_open:
-            self.open.pop(order.id, None)
 
     def log(self, event: str, order: Order, at: datetime, reason: str = "", fill: Fill | None = None) -> None:
         ticket = order.ticket
@@ -161,15 +147,11 @@ class Desk:
             "qty": str(fill.count if fill is not None else ticket.count),
             "price": str(fill.price if fill is not None else ticket.price),
         }
-        self._line(event, at, line, order.key_id, reason)
+        self.line(event, at, line, order.key_id, reason)
 
     def log_refused(self, wanted: dict[str, Any], key_id: str, reason: str, at: datetime) -> None:
         """A submission that became no order; `wanted` is what its sender asked for."""
-        self._line("rejected", at, {"order_id": "", **wanted}, key_id, reason)
-
-    def _line(self, event: str, at: datetime, order: dict[str, Any], key_id: str, reason: str) -> None:
-        who = {"venue": "kalshi", "environment": self.account.environment, "account": self.account.number}
-        self._record({"time": stamp(at), **who, "event": event, **order, "key_id": key_id, "reason": reason})
+        self.line("rejected", at, {"order_id": "", **wanted}, key_id, reason)
 
 
 def claimed(ticket: Ticket) -> dict[str, Any]:

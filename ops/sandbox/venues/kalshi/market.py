@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 from ops.sandbox.venues.prices import Prices
 
-HOURS = ("regular", "always")
 TICK = Decimal("0.01")
 LOWEST, HIGHEST = Decimal("0.01"), Decimal("0.99")
 _SWING = 8

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from ops.sandbox.venues.kalshi.admission import DEPTH_CONTRACTS, taker_fee
 from ops.sandbox.venues.kalshi.desk import Desk
 from ops.sandbox.venues.kalshi.orders import READ_LAG, Fill, Order
 from ops.sandbox.venues.market import derived_uuid
-
-REFILL = timedelta(milliseconds=100)
+from ops.sandbox.venues.matching import refilling
 
 
 def settle(desk: Desk, at: datetime) -> None:
@@ -31,8 +30,7 @@ def settle(desk: Desk, at: datetime) -> None:
 
 def _rests_or_fills(desk: Desk, order: Order, at: datetime) -> None:
     quote = desk.market.quote(order.ticket.ticker, at)
-    refilling = order.filled_at is not None and timedelta(0) <= at - order.filled_at < REFILL
-    if order.ticket.crosses(quote.bid, quote.ask) and not refilling:
+    if order.ticket.crosses(quote.bid, quote.ask) and not refilling(order.filled_at, at):
         _fill(desk, order, order.ticket.price, at, is_taker=False)
 
 
@@ -70,10 +68,7 @@ def _fill(desk: Desk, order: Order, price: Decimal, at: datetime, is_taker: bool
     account.cash += position.book(ticket.side, count, price) - fee
     position.fees += fee
     position.updated_at = at
-    account.fills_count += 1
-    desk.account_changed = True
-    desk.keep(fill)
-    desk.new_fills.append(fill)
+    desk.count(fill)
     _note(order, fill)
     desk.log("partial_fill" if order.remaining else "fill", order, at, fill=fill)
     desk.touch(order)

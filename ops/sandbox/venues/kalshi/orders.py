@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from ops.sandbox.venues.marks import Mark, Marked
+
 READ_LAG = timedelta(seconds=0.3)
 """How long the read side still shows a cancelled order as resting (venues.md 4.5: about 0.4 s)."""
 GROUP_WINDOW = timedelta(seconds=15)
@@ -38,16 +40,7 @@ class Ticket:
 
 
 @dataclass(slots=True)
-class Mark:
-    """One change of state: what the order looked like from then on."""
-
-    at: datetime
-    status: str
-    fill_count: Decimal
-
-
-@dataclass(slots=True)
-class Order:
+class Order(Marked):
     """`status` is what the exchange knows; `shown` is what the read side says."""
 
     id: str
@@ -79,10 +72,6 @@ class Order:
     def shown(self, at: datetime) -> str:
         """The status on the read side: a cancel arrives there late."""
         return "resting" if self.hidden_until is not None and at < self.hidden_until else self.status
-
-    def seen_at(self, at: datetime) -> Mark | None:
-        """Its state at an earlier instant, None when it did not exist yet."""
-        return next((mark for mark in reversed(self.marks) if mark.at <= at), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +132,7 @@ class Group:
         """Count contracts filled now; True if the limit of the rolling 15 seconds is exceeded by them."""
         self.recent = [mark for mark in self.recent if at - mark.at < GROUP_WINDOW]
         self.recent.append(Mark(at, "filled", contracts))
-        return sum((mark.fill_count for mark in self.recent), Decimal(0)) > self.limit
+        return sum((mark.filled for mark in self.recent), Decimal(0)) > self.limit
 
 
 @dataclass(slots=True)

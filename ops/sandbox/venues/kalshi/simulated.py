@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from ops.sandbox.venues.kalshi import tickets
@@ -12,11 +10,11 @@ from ops.sandbox.venues.kalshi.desk import Desk
 from ops.sandbox.venues.kalshi.faults import FAULTS
 from ops.sandbox.venues.kalshi.http import KalshiListener
 from ops.sandbox.venues.kalshi.keys import PURPOSES, Key, KeyRing
-from ops.sandbox.venues.kalshi.market import HIGHEST, HOURS, LOWEST, Market
+from ops.sandbox.venues.kalshi.market import HIGHEST, LOWEST, Market
 from ops.sandbox.venues.kalshi.matching import settle, take
 from ops.sandbox.venues.kalshi.orders import Account, Fill, Order
 from ops.sandbox.venues.kalshi.refusals import Refusal
-from ops.sandbox.venues.levers import Levers
+from ops.sandbox.venues.levers import LeveredVenue, Levers
 from ops.sandbox.venues.limits import RequestLimit
 from ops.sandbox.venues.market import derived_uuid
 from ops.sandbox.venues.prices import Prices
@@ -28,7 +26,7 @@ DASHBOARD = "dashboard"
 _SIDES = {"buy": "bid", "sell": "ask"}
 
 
-class SimulatedKalshi:
+class SimulatedKalshi(LeveredVenue):
     """The simulated venue (`SimulatedVenue`). An account's number is its communications id."""
 
     def __init__(self, opening: Opening) -> None:
@@ -74,26 +72,11 @@ class SimulatedKalshi:
             settle(desk, now)
             self.store.save_desk(desk)
 
-    def pin_clock(self, at: datetime | None) -> None:
-        self.clock.pin(at)
-        self.settle()
-
     def set_hours(self, hours: str) -> None:
         """`regular` has the weekly pause, `always` has none. Raises ValueError."""
-        if hours not in HOURS:
-            raise ValueError(f"hours must be one of {', '.join(HOURS)}, got {hours!r}")
         self.settle()
-        self.market.hours = hours
-        self.store.save_setting("hours", hours)
-
-    def shock(self, symbol: str, factor: Decimal) -> None:
-        """Multiply a ticker's price from now on; it stays between one and 99 cents. Raises ValueError."""
+        self.levers.set_hours(self.market, hours)
         self.settle()
-        self.levers.shock(symbol, factor)
-        self.settle()
-
-    def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
-        self.levers.switch_fault(environment, name, on, parameters)
 
     def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """An order typed into the venue's site: no key, no group. Without `limit_price` it takes the best price."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from ops.sandbox.venues.kalshi.desk import TRADES, Desk
 from ops.sandbox.venues.kalshi.market import HIGHEST, TICK, Market
-from ops.sandbox.venues.kalshi.orders import Fill, Group, Mark, Order, Position
+from ops.sandbox.venues.kalshi.orders import Fill, Group, Order, Position
+from ops.sandbox.venues.marks import Mark
 
 _CENT = Decimal("0.01")
 
@@ -34,7 +35,7 @@ def cents(value: Decimal) -> int:
 def order_body(desk: Desk, order: Order, status: str, seen: Mark | None = None) -> dict[str, Any]:
     """An order with that status; `seen` shows it as it was then."""
     ticket = order.ticket
-    filled = order.fill_count if seen is None else seen.fill_count
+    filled = order.fill_count if seen is None else seen.filled
     optional: dict[str, Any] = {}
     if ticket.order_group_id:
         optional["order_group_id"] = ticket.order_group_id

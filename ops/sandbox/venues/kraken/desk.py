@@ -6,20 +6,18 @@ import base64
 import hashlib
 from bisect import insort
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from ops.sandbox.journal import stamp
+from ops.sandbox.venues import desk as books
 from ops.sandbox.venues.kraken.assets import CASH, Market
 from ops.sandbox.venues.kraken.orders import Account, Fill, Order, Ticket
 from ops.sandbox.venues.kraken.refusals import Refusal, invalid
+from ops.sandbox.venues.matching import CANCEL_LATENCY, MARKET_ORDER_MARGIN
+from ops.sandbox.venues.venue import Record
 
-CANCEL_LATENCY = timedelta(seconds=0.3)
-_MARKET_ORDER_MARGIN = Decimal("1.02")
 NOTHING = Decimal(0)
-
-Record = Callable[[dict[str, Any]], None]
 
 
 def derived_id(letter: str, *key: str | int) -> str:
@@ -29,20 +27,17 @@ def derived_id(letter: str, *key: str | int) -> str:
     return f"{letter}{text[:5]}-{text[5:10]}-{text[10:16]}"
 
 
-class Desk:
+class Desk(books.Desk[Account, Order, Fill]):
     """Methods take venue time and assume that the matching ran just before. `sticks`: will a cancel never end."""
 
+    VENUE = "kraken"
+
     def __init__(self, account: Account, market: Market, record: Record, sticks: Callable[[], bool]) -> None:
-        self.account, self.market = account, market
-        self.orders: dict[str, Order] = {}
+        super().__init__(account, record)
+        self.market = market
         self.by_client_id: dict[str, list[Order]] = {}
-        self.open: dict[str, Order] = {}
         self.closed: list[Order] = []
-        self.fills: list[Fill] = []
-        self.dirty: dict[str, Order] = {}
-        self.new_fills: list[Fill] = []
-        self.account_changed = True
-        self._record, self._sticks = record, sticks
+        self._sticks = sticks
 
     # looking
 
@@ -91,7 +86,7 @@ class Desk:
         self.account_changed = True
         self.adopt(order)
         self.log("accepted", order, at)
-        self.dirty[order.txid] = order
+        self.touch(order)
         return order
 
     def admit(self, ticket: Ticket, at: datetime) -> None:
@@ -113,7 +108,7 @@ class Desk:
             return
         order.stuck, order.cancel_due_at = self._sticks(), at + CANCEL_LATENCY
         self.log("cancel_requested", order, at)
-        self.dirty[order.txid] = order
+        self.touch(order)
 
     def cancel_all(self, at: datetime) -> int:
         """Ask for all; returns how many are open."""
@@ -125,9 +120,8 @@ class Desk:
     def end(self, order: Order, status: str, at: datetime, reason: str = "") -> None:
         """Close an order: `closed` when filled, `canceled`, `expired`."""
         order.status, order.closed_at, order.reason = status, at, reason
-        del self.open[order.txid]
+        self.touch(order)
         self._file(order)
-        self.dirty[order.txid] = order
         if status != "closed":
             self.log(status, order, at, reason)
 
@@ -139,11 +133,8 @@ class Desk:
         balances[CASH] = self.balance(CASH) - sign * amount
         balances[code] = self.balance(code) + sign * fill.qty
         order.filled_qty, order.cost, order.filled_at = order.filled_qty + fill.qty, order.cost + amount, fill.at
-        self.account.fills_count += 1
-        self.account_changed = True
-        self.keep(fill)
-        self.new_fills.append(fill)
-        self.dirty[order.txid] = order
+        self.count(fill)
+        self.touch(order)
         self.log("partial_fill" if order.remaining else "fill", order, fill.at, fill=fill)
         if not order.remaining:
             self.end(order, "closed", fill.at)
@@ -152,31 +143,21 @@ class Desk:
 
     def adopt(self, order: Order) -> None:
         """Index an order, new or read back from the store."""
-        self.orders[order.txid] = order
+        super().adopt(order)
         if order.cl_ord_id:
             self.by_client_id.setdefault(order.cl_ord_id, []).append(order)
-        if order.is_open:
-            self.open[order.txid] = order
-        else:
+        if not order.is_open:
             self._file(order)
-
-    def keep(self, fill: Fill) -> None:
-        """Add a fill to the list, which is sorted by time even when the clock is set back."""
-        insort(self.fills, fill, key=lambda known: (known.at, known.seq))
 
     def log(self, event: str, order: Order, at: datetime, reason: str = "", fill: Fill | None = None) -> None:
         qty, price = (order.qty, order.limit or order.stop) if fill is None else (fill.qty, fill.price)
         ids = {"order_id": order.txid, "client_order_id": order.cl_ord_id, "symbol": order.symbol, "side": order.side}
-        self._line(event, at, {**ids, "qty": str(qty), "price": None if price is None else str(price)}, order, reason)
+        shown = {**ids, "qty": str(qty), "price": None if price is None else str(price)}
+        self.line(event, at, shown, order.key_id, reason)
 
     def log_refused(self, asked: dict[str, Any], key_id: str, reason: str, at: datetime) -> None:
         """A submission that became no order; `asked` is what its sender asked for."""
-        self._line("rejected", at, {"order_id": "", **asked}, key_id, reason)
-
-    def _line(self, event: str, at: datetime, about: dict[str, Any], by: Order | str, reason: str) -> None:
-        who = {"venue": "kraken", "environment": self.account.environment, "account": self.account.number}
-        key_id = by if isinstance(by, str) else by.key_id
-        self._record({"time": stamp(at), **who, "event": event, **about, "key_id": key_id, "reason": reason})
+        self.line("rejected", at, {"order_id": "", **asked}, key_id, reason)
 
     def _file(self, order: Order) -> None:
         insort(self.closed, order, key=lambda known: (known.closed_at or known.submitted_at, known.seq))
@@ -186,7 +167,7 @@ class Desk:
         if ticket.limit is not None:
             return ticket.limit
         touch = ticket.stop if ticket.stop is not None else self.market.quote(ticket.symbol, at)[1]
-        return touch * _MARKET_ORDER_MARGIN
+        return touch * MARKET_ORDER_MARGIN
 
 
 def claimed(ticket: Ticket) -> dict[str, Any]:

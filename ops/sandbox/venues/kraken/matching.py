@@ -5,15 +5,15 @@ Lazy: nothing happens between two looks, and what happened meanwhile is worked o
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 
-from ops.sandbox.venues.kraken.desk import CANCEL_LATENCY, Desk, derived_id
+from ops.sandbox.venues.kraken.desk import Desk, derived_id
 from ops.sandbox.venues.kraken.orders import Fill, Order
+from ops.sandbox.venues.matching import cancel_done, fill_price, marketable, refilling
 
 DEPTH_USD = Decimal(500_000)
 """What trades at one touch; a larger order fills in several executions."""
-REFILL = timedelta(milliseconds=100)
 
 
 def settle(desk: Desk, at: datetime) -> None:
@@ -22,7 +22,7 @@ def settle(desk: Desk, at: datetime) -> None:
     if not desk.open:
         return
     for order in sorted(desk.open.values(), key=lambda order: order.seq):
-        if not (_cancel_done(desk, order, at) or _expired(desk, order, at)):
+        if not (_canceled(desk, order, at) or _expired(desk, order, at)):
             _execute(desk, order, at)
 
 
@@ -33,14 +33,11 @@ def _dead_man(desk: Desk, at: datetime) -> None:
         desk.cancel_all(due)
 
 
-def _cancel_done(desk: Desk, order: Order, at: datetime) -> bool:
-    if order.cancel_due_at is None or order.stuck:
+def _canceled(desk: Desk, order: Order, at: datetime) -> bool:
+    canceled_at = cancel_done(order, at)
+    if canceled_at is None:
         return False
-    # A clock set back must not turn a third of a second into days of waiting.
-    order.cancel_due_at = min(order.cancel_due_at, at + CANCEL_LATENCY)
-    if at < order.cancel_due_at:
-        return False
-    desk.end(order, "canceled", order.cancel_due_at, "User requested")
+    desk.end(order, "canceled", canceled_at, "User requested")
     return True
 
 
@@ -52,7 +49,7 @@ def _expired(desk: Desk, order: Order, at: datetime) -> bool:
 
 
 def _execute(desk: Desk, order: Order, at: datetime) -> None:
-    if order.filled_at is not None and timedelta(0) <= at - order.filled_at < REFILL:
+    if refilling(order.filled_at, at):
         return
     bid, ask = desk.market.quote(order.symbol, at)
     touch = ask if order.side == "buy" else bid
@@ -63,20 +60,15 @@ def _execute(desk: Desk, order: Order, at: datetime) -> None:
 
 
 def _marketable(order: Order, touch: Decimal) -> bool:
-    buying = order.side == "buy"
     if order.stop is not None:
-        return touch >= order.stop if buying else touch <= order.stop
-    if order.limit is None:
-        return True
-    return touch <= order.limit if buying else touch >= order.limit
+        return touch >= order.stop if order.side == "buy" else touch <= order.stop
+    return marketable(order.side, order.limit, touch)
 
 
 def _fill(desk: Desk, order: Order, touch: Decimal, at: datetime) -> None:
     account, seed = desk.account, desk.market.prices.seed
     fill_id = derived_id("T", seed, account.environment, "fill", account.fills_count)
-    price = desk.market.prices.worsened(touch, order.side, fill_id)
-    if order.limit is not None:  # never through the order's own limit
-        price = min(price, order.limit) if order.side == "buy" else max(price, order.limit)
+    price = fill_price(desk.market.prices, order.side, order.limit, touch, fill_id)
     depth = (DEPTH_USD / price).quantize(desk.market.pairs[order.symbol].lot, ROUND_DOWN)
     qty = min(order.remaining, depth)
     desk.book(

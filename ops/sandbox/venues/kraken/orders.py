@@ -60,6 +60,10 @@ class Order:
     stuck: bool = False
 
     @property
+    def id(self) -> str:
+        return self.txid
+
+    @property
     def remaining(self) -> Decimal:
         return self.qty - self.filled_qty
 

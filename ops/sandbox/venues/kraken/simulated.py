@@ -6,8 +6,6 @@ Kraken spot has no paper trading of its own: the `paper` environment is this sam
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from ops.sandbox.venues.kraken import tickets
@@ -19,7 +17,7 @@ from ops.sandbox.venues.kraken.listener import KrakenListener
 from ops.sandbox.venues.kraken.matching import settle
 from ops.sandbox.venues.kraken.orders import Account, Fill, Order
 from ops.sandbox.venues.kraken.refusals import Refusal
-from ops.sandbox.venues.levers import Levers
+from ops.sandbox.venues.levers import LeveredVenue, Levers, known_hours
 from ops.sandbox.venues.limits import RequestLimit
 from ops.sandbox.venues.prices import Prices
 from ops.sandbox.venues.store import Store
@@ -29,7 +27,7 @@ WEBSITE = "website"
 """Key id in the order log of orders placed by hand."""
 
 
-class SimulatedKraken:
+class SimulatedKraken(LeveredVenue):
     """The simulated venue (`SimulatedVenue`). Symbols are written BTC/USD; it trades around the clock."""
 
     def __init__(self, opening: Opening) -> None:
@@ -70,24 +68,9 @@ class SimulatedKraken:
             self.store.save_desk(desk)
         self.store.save(self.keys.moved())
 
-    def pin_clock(self, at: datetime | None) -> None:
-        """What was due at the new time happens."""
-        self.settle()
-
     def set_hours(self, hours: str) -> None:
         """Kraken trades around the clock: both words mean the same. Raises ValueError for another."""
-        if hours not in ("always", "regular"):
-            raise ValueError(f"hours must be always or regular, got {hours!r}")
-
-    def shock(self, symbol: str, factor: Decimal) -> None:
-        """Multiply a symbol's price from now on. Raises ValueError for an unknown symbol or a bad factor."""
-        self.settle()
-        self.levers.shock(symbol, factor)
-        self.settle()
-
-    def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
-        """Raises ValueError for an unknown fault, environment or parameter."""
-        self.levers.switch_fault(environment, name, on, parameters)
+        known_hours(hours)
 
     def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """symbol, side, qty, and limit_price or stop_price or neither. No key, no bot, no faults."""

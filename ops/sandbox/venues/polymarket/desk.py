@@ -14,12 +14,12 @@ from typing import Any
 
 from ops.sandbox.journal import stamp
 from ops.sandbox.venues.market import derived_uuid
+from ops.sandbox.venues.matching import refilling
 from ops.sandbox.venues.polymarket.market import DEPTH, SIZE_MIN, TICK, Market
 from ops.sandbox.venues.polymarket.records import CANCELED, MATCHED, Account, Order, Trade
 
 HEARTBEAT = timedelta(seconds=10)
 """Venues 5.4: once beats were begun, orders are cancelled this long after the last one."""
-REFILL = timedelta(milliseconds=100)
 GONE = "order can't be found - already canceled or matched"
 _LOTS = {"GTC": Decimal("0.01"), "GTD": Decimal("0.01")}
 _IMMEDIATE_LOT = Decimal("0.0001")
@@ -175,7 +175,7 @@ class Desk:
         return order.price >= ask if order.side == "BUY" else order.price <= bid
 
     def _match(self, order: Order, at: datetime, maker: bool) -> None:
-        if not self._crosses(order, at) or (order.trades and at < self._last_trade(order) + REFILL):
+        if not self._crosses(order, at) or (order.trades and refilling(self._last_trade(order), at)):
             return
         bid, ask = self.market.quote(order.token, at)
         price, qty = ask if order.side == "BUY" else bid, min(order.remaining, DEPTH)

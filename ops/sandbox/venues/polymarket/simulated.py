@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from eth_utils.crypto import keccak
 
-from ops.sandbox.venues.levers import Levers
+from ops.sandbox.venues.levers import LeveredVenue, Levers, known_hours
 from ops.sandbox.venues.market import derived_uuid
 from ops.sandbox.venues.polymarket.api import Call, order_row
 from ops.sandbox.venues.polymarket.desk import Desk, Refusal, Ticket
@@ -22,12 +21,11 @@ from ops.sandbox.venues.polymarket.signing import wallet_address, wallet_key
 from ops.sandbox.venues.store import Store
 from ops.sandbox.venues.venue import ENVIRONMENTS, Listener, Opening
 
-HOURS = ("regular", "always")
 SITE = derived_uuid("polymarket", "site")
 """Owner, in rows and in the order log, of orders made on the venue's site."""
 
 
-class SimulatedPolymarket:
+class SimulatedPolymarket(LeveredVenue):
     """The simulated venue (`SimulatedVenue`). Symbols are token ids; account numbers are the two known wallets'.
 
     Raises ValueError for a world that names other accounts, or symbols that cannot be tokens.
@@ -89,25 +87,9 @@ class SimulatedPolymarket:
             self.store.save(desk.changed.items(), environment)
             desk.changed.clear()
 
-    def pin_clock(self, at: datetime | None) -> None:
-        """Venue time jumps; what is due by then happens at once."""
-        self.clock.pin(at)
-        self.settle()
-
     def set_hours(self, hours: str) -> None:
         """Polymarket trades around the clock, so both words mean the same."""
-        if hours not in HOURS:
-            raise ValueError(f"unknown hours {hours!r}: {' or '.join(HOURS)}")
-
-    def shock(self, symbol: str, factor: Decimal) -> None:
-        """Multiply a token's price from now on. Raises ValueError for an unknown one or a bad factor."""
-        self.settle()
-        self.levers.shock(symbol, factor)
-        self.settle()
-
-    def switch_fault(self, environment: str, name: str, on: bool, parameters: dict[str, Any]) -> None:
-        """Raises ValueError for an unknown fault, environment or parameter."""
-        self.levers.switch_fault(environment, name, on, parameters)
+        known_hours(hours)
 
     def place_by_hand(self, environment: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """symbol, side, qty, limit_price; good till cancelled. Raises ValueError if refused."""
