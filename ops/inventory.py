@@ -43,10 +43,11 @@ class Environment(_Frozen):
     """`environment.yml`: what is true for all systems of one environment."""
 
     environment: str
-    provider: Literal["sandbox", "none"]
+    provider: Literal["sandbox", "none", "fleet"]
     secrets: str
     allowed_signers: str
     default_system: str | None = None
+    network: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     sandbox: SandboxSetting | None = None
 
 
@@ -113,6 +114,14 @@ def place(name: str) -> Place:
             remedy="name one with --env, or make the folder (see inventory/sandbox)",
         )
     return Place(name, folder, state_root() / name)
+
+
+def place_of(inventory: Path) -> Place:
+    """The environment whose inventory folder this is; the folder may be its last good copy."""
+    if inventory.parts[-2:] == ("kill", "inventory"):
+        state = inventory.parents[1]
+        return Place(state.name, inventory, state)
+    return Place(inventory.name, inventory, state_root() / inventory.name)
 
 
 def load_environment(where: Place) -> Environment:

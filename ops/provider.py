@@ -1,7 +1,8 @@
 """What `provider:` in an environment.yml stands for: who brings the machines up, and who can sign at once.
 
 `none`: the machines are there, people sign when they can. `sandbox`: the embedded sandbox is started, and two approvers
-whose keys were made on the spot sign at once. The transitions know nothing of the difference.
+whose keys were made on the spot sign at once. `fleet`: the same approvers, but the hosts are machines that only
+`invoke fleet.up` starts. The transitions know nothing of the difference.
 """
 
 from __future__ import annotations
@@ -20,20 +21,37 @@ from ops.model.plan import Plan
 from ops.signatures import new_key, sign
 
 if TYPE_CHECKING:
-    from ops.sandbox.blueprint import SandboxHost
+    from ops.sandbox.blueprint import Blueprint, SandboxHost
     from ops.sandbox.manager import Sandbox
 
 Say = Callable[[str], None]
+SIMULATED = ("sandbox", "fleet")
 NAMESPACES = "interlock-go-live@v1,interlock-rearm@v1,interlock-rotate-keys@v1,interlock-attest@v1"
 
 
-def sandbox_of(doors: Doors, say: Say) -> Sandbox:
-    """The sandbox of one system. Raises InputError if its environment is not provided by it, or gives it no port."""
-    from ops.sandbox.blueprint import Blueprint
+def _prepares_nothing() -> None:
+    return None
+
+
+def sandbox_of(doors: Doors, say: Say, prepare: Callable[[], None] = _prepares_nothing) -> Sandbox:
+    """The sandbox of one system, on folders or on the machines of a fleet; `prepare` makes bare machines into hosts of
+    the system. Raises InputError if its environment is not provided by it, or gives it no port."""
     from ops.sandbox.manager import Sandbox
 
+    plan = _blueprint(doors)
+    if doors.environment.provider == "sandbox":
+        return Sandbox(plan, say)
+    from ops.sandbox.fleet.ground import Ground
+    from ops.sandbox.fleet.system import FleetSystem
+
+    return FleetSystem(plan, Ground.of(doors.place.state), prepare, say)
+
+
+def _blueprint(doors: Doors) -> Blueprint:
+    from ops.sandbox.blueprint import Blueprint
+
     setting, profile, place = doors.environment.sandbox, doors.profile, doors.place
-    if doors.environment.provider != "sandbox" or setting is None:
+    if doors.environment.provider not in SIMULATED or setting is None:
         raise InputError(f"{place.name} is not a sandbox", remedy="use --env=sandbox")
     if profile.system not in setting.admin_ports:
         raise InputError(
@@ -41,20 +59,16 @@ def sandbox_of(doors: Doors, say: Say) -> Sandbox:
             file=place.inventory / "environment.yml",
             expected=f"sandbox.admin_ports.{profile.system}",
         )
-    return Sandbox(
-        Blueprint(
-            profile=profile,
-            state=place.state,
-            run=place.run,
-            admin_port=setting.admin_ports[profile.system],
-            hosts=_sandbox_hosts(doors),
-            documents=tuple(place.path(document.path) for document in profile.documents.values()),
-            secrets=doors.secrets,
-            host_program=PLAYBOOKS / "library" / "interlock_host.py",
-            env_texts=lambda: doors.fleet.env_texts("paper", 100, doors.bot_credentials("paper")),
-            watches=lambda: {name: doors.fleet.request(name, "look") for name in profile.hosts},
-        ),
-        say,
+    return Blueprint(
+        profile=profile,
+        state=place.state,
+        run=place.run,
+        admin_port=setting.admin_ports[profile.system],
+        hosts=_sandbox_hosts(doors),
+        documents=tuple(place.path(document.path) for document in profile.documents.values()),
+        secrets=doors.secrets,
+        host_program=PLAYBOOKS / "library" / "interlock_host.py",
+        env_texts=lambda: doors.fleet.env_texts("paper", 100, doors.bot_credentials("paper")),
     )
 
 
@@ -66,7 +80,7 @@ def _sandbox_hosts(doors: Doors) -> tuple[SandboxHost, ...]:
         SandboxHost(
             name=name,
             root=place.path(host.root, name),
-            socket=place.path(socket, name),
+            socket=place.path(socket or "", name),
             port=None if host.api is None else port_of(host.api),
         )
         for name, host in doors.profile.hosts.items()
@@ -80,23 +94,26 @@ def wipe(place: Place) -> None:
 
 
 def ensure_up(doors: Doors, say: Say) -> bool:
-    """Starts what the provider can start; True if it had to."""
+    """Starts what the provider can start; True if it had to. A fleet is started by its own command only."""
     if doors.environment.provider != "sandbox":
+        refuse_asleep(doors)
         return False
     started = sandbox_of(doors, say).start()
-    _make_approvers(doors)
+    make_approvers(doors)
     return started
 
 
 def refuse_asleep(doors: Doors) -> None:
     """A reading task starts nothing: it says what is not running. Raises InputError."""
-    if doors.environment.provider == "sandbox" and not sandbox_of(doors, lambda text: None).awake:
-        raise InputError("the sandbox is not running", remedy="invoke sandbox.up, or invoke go-live, which starts it")
+    provider = doors.environment.provider
+    if provider in SIMULATED and not sandbox_of(doors, lambda text: None).awake:
+        remedy = "invoke fleet.up" if provider == "fleet" else "invoke sandbox.up, or invoke go-live, which starts it"
+        raise InputError(f"the {provider} is not running", remedy=remedy)
 
 
 def approver(doors: Doors) -> Callable[[Plan], Mapping[str, str]]:
-    """Who signs at once: nobody, except the sandbox's approvers, whose private keys lie beside the sandbox's state."""
-    if doors.environment.provider != "sandbox":
+    """Who signs at once: nobody, except the approvers of a sandbox or a fleet, whose private keys lie in its state."""
+    if doors.environment.provider not in SIMULATED:
         return lambda plan: {}
     return lambda plan: {
         person: sign(plan.text, plan.namespace, _key(doors, person))
@@ -109,7 +126,8 @@ def _key(doors: Doors, person: str) -> Path:
     return Path(doors.environment.allowed_signers).parent / person
 
 
-def _make_approvers(doors: Doors) -> None:
+def make_approvers(doors: Doors) -> None:
+    """Keys for the people of a simulated environment, beside its list of them; once."""
     signers = Path(doors.environment.allowed_signers)
     if signers.exists():
         return

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import get_args
 
 from ops.doors import Doors
+from ops.errors import InputError
 from ops.hosts.ansible import PLAYBOOKS
+from ops.hosts.ssh import Address, addresses, host_program_command, ssh_argv
 from ops.kill.targets import HostTarget, Target, VenueTarget, folder, read_targets
 from ops.model.profile import Slot
+
+KEPT = ("environment.yml", "people.yml", "hosts.yml")
+OF_SSH = ("known_hosts", "ssh_config")
 
 
 def compile_target(doors: Doors, known: Collection[tuple[str, str]] = ()) -> Target:
@@ -19,8 +25,30 @@ def compile_target(doors: Doors, known: Collection[tuple[str, str]] = ()) -> Tar
         for venue, slot in doors.accounts(*get_args(Slot))
         if (venue, slot) in known or doors.may_open(venue, slot)
     )
-    hosts = tuple(HostTarget(name, doors.fleet.request(name, "kill")) for name in doors.profile.hosts)
-    return Target(doors.profile.system, str(PLAYBOOKS / "library" / "interlock_host.py"), hosts, venues)
+    reached = addresses(doors.place.inventory / "hosts.yml")
+    hosts = tuple(_host(doors, name, reached) for name in doors.profile.hosts)
+    program = str(PLAYBOOKS / "library" / "interlock_host.py")
+    return Target(doors.profile.system, program, hosts, venues, doors.environment.network)
+
+
+def _host(doors: Doors, name: str, known: Mapping[str, Address]) -> HostTarget:
+    """One host with the complete command that reaches it; a connection that Ansible has open serves, none is kept.
+
+    The command reads the last good copies of ssh's files, and the inventory's host keys besides, if they are there.
+    """
+    if name not in known:
+        raise InputError(
+            f"there is no host {name!r}", file=doors.place.inventory / "hosts.yml",
+            expected=f"one of: {', '.join(known) or 'none'}", remedy="add it, or correct the profile",
+        )  # fmt: skip
+    address, request = known[name], doors.fleet.request(name, "kill")
+    if address.local:
+        return HostTarget(name, request)
+    kept = replace(doors.place, inventory=doors.place.last_good)
+    keys = " ".join(f'"{folder / "known_hosts"}"' for folder in (doors.place.inventory, kept.inventory))
+    ssh, *rest = ssh_argv(kept, address, host_program_command(address.python))
+    command = (ssh, "-o", "ControlMaster=no", "-o", f"UserKnownHostsFile={keys}", *rest)
+    return HostTarget(name, request, command, str(doors.place.run))
 
 
 def _account(doors: Doors, venue: str, slot: Slot) -> VenueTarget:
@@ -44,7 +72,11 @@ def keep_inventory(doors: Doors) -> None:
     inventory, kept = doors.place.inventory, doors.place.last_good
     if inventory == kept:
         return
-    for name in ("environment.yml", "people.yml", "hosts.yml", f"systems/{doors.profile.system}.yml"):
+    addresses(inventory / "hosts.yml")  # else it is no good one
+    for name in (*KEPT, *OF_SSH, f"systems/{doors.profile.system}.yml"):
+        if name in OF_SSH and not (inventory / name).exists():
+            (kept / name).unlink(missing_ok=True)
+            continue
         text = (inventory / name).read_text()
         if not (kept / name).exists() or (kept / name).read_text() != text:
             doors.secrets.store(kept / name, text)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ops.checks.sight import Params, Sight, dark_hosts
-from ops.hosts.reply import mode_reading, observed_account, switch_state
+from ops.checks.sight import Params, Sight, dark_hosts, loaded_values
+from ops.hosts.reply import is_behind_its_gate, mode_reading, observed_account, switch_state
 from ops.model.mode import Mode, Switch, agreed_mode, agreed_switch
 from ops.model.outcome import Finding
 from ops.model.profile import Slot
@@ -21,7 +21,9 @@ def mode_consistency(sight: Sight, params: Params) -> Finding:
     wrong += [text for venue in sight.profile.mode.accounts for text in _other_accounts(sight, venue, slot)]
     accounts = ", ".join(setting.slot(slot).account for setting in sight.profile.venues.values())
     seen = "; ".join(wrong) or f"{expected} on {len(readings)} hosts, account {accounts}"
-    dead = [host for host, reply in sight.replies.items() if not reply.look.get("loaded")]
+    dead = [
+        h for h, r in sight.replies.items() if not (r.look.get("loaded") or is_behind_its_gate(r.look, sight.profile))
+    ]
     remedy = "find out which reading lies before anything trades: invoke status; invoke rollback"
     if dead:  # as a kill leaves a bot that did not confirm
         remedy = f"the bot does not run on {', '.join(dead)}: invoke rollback starts it on paper, tripped; then go-live"
@@ -31,9 +33,11 @@ def mode_consistency(sight: Sight, params: Params) -> Finding:
 
 
 def _other_accounts(sight: Sight, venue: str, slot: Slot) -> list[str]:
-    """The hosts whose bot says that it uses another account there than the pinned one."""
-    pinned = sight.profile.venues[venue].slot(slot).account
-    accounts = {host: observed_account(reply.look, sight.profile, venue) for host, reply in sight.replies.items()}
+    """The hosts whose bot says that it uses another account there than the pinned one. One that waits at its gate says
+    nothing yet."""
+    pinned, profile = sight.profile.venues[venue].slot(slot).account, sight.profile
+    looks = {host: reply.look for host, reply in sight.replies.items() if not is_behind_its_gate(reply.look, profile)}
+    accounts = {host: observed_account(look, profile, venue) for host, look in looks.items()}
     at = "" if len(sight.profile.venues) == 1 else f" at {venue}"
     return [f"{h} uses account {seen or 'unknown'}{at}" for h, seen in accounts.items() if seen != pinned]
 
@@ -53,10 +57,7 @@ def size_multiplier(sight: Sight, params: Params) -> Finding:
     percent = sight.profile.stage(stage).size_pct if sight.history.live else 100
     expected = f"{percent / 100:.2f}"
     name = sight.profile.size.variable
-    loaded = {
-        host: ((reply.look.get("loaded") or {}).get("variables") or {}).get(name)
-        for host, reply in sight.replies.items()
-    }
+    loaded = {host: loaded_values(reply.look, sight.profile).get(name) for host, reply in sight.replies.items()}
     seen = ", ".join(f"{host} {value}" for host, value in loaded.items())
     ok = None if None in loaded.values() else set(loaded.values()) == {expected}
     return sight.finding("config_value", ok, seen, f"{name}={expected}")
@@ -70,7 +71,7 @@ def limits(sight: Sight, params: Params) -> Finding:
     wanted = {limit.variable: format(limit.value, "f") for limit in sight.profile.limits.wired().values()}
     wrong = []
     for host, reply in sight.replies.items():
-        loaded = (reply.look.get("loaded") or {}).get("variables") or {}
+        loaded = loaded_values(reply.look, sight.profile)
         wrong += [
             f"{host}: {name} is {loaded.get(name)}" for name, value in wanted.items() if loaded.get(name) != value
         ]

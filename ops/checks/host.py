@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ops.checks.sight import Params, Sight, dark_hosts
-from ops.hosts.reply import field_of
+from ops.checks.sight import Params, Sight, dark_hosts, loaded_values
+from ops.hosts.reply import field_of, is_behind_its_gate
 from ops.model.outcome import Finding
 from ops.model.profile import Slot
 
@@ -77,8 +77,8 @@ def env_var(sight: Sight, params: Params) -> Finding:
         return sight.finding("env_var", None, f"hosts did not answer: {dark}", wanted)
     seen = {}
     for host, reply in sight.replies.items():
-        env, loaded = reply.look.get("env") or {}, reply.look.get("loaded") or {}
-        seen[host] = ((env.get("variables") or {}).get(name), (loaded.get("variables") or {}).get(name))
+        env, loaded = reply.look.get("env") or {}, loaded_values(reply.look, sight.profile)
+        seen[host] = ((env.get("variables") or {}).get(name), loaded.get(name))
     text = ", ".join(f"{host} file {file} process {process}" for host, (file, process) in seen.items())
     ok = all(pair == (expected[host], expected[host]) for host, pair in seen.items())
     return sight.finding("env_var", ok, text, wanted)
@@ -131,10 +131,13 @@ def host_health(sight: Sight, params: Params) -> Finding:
 
 
 def _ailments(sight: Sight, host: str, look: Mapping[str, Any], limit: int) -> list[str]:
-    """What is wrong with one host; what it does not show counts as wrong."""
+    """What is wrong with one host; what it does not show counts as wrong. A bot at its gate has no loop to turn yet."""
+    waits = is_behind_its_gate(look, sight.profile)
     age = field_of((look.get("api") or {}).get("health"), sight.profile.health.readout.field)
     young = isinstance(age, (int, float)) and not isinstance(age, bool) and -CLOCK_SKEW_SECONDS <= age <= limit
-    found = [] if young else [f"the loop last turned {age if age is not None else 'an unknown number of'} s ago"]
+    found = (
+        [] if young or waits else [f"the loop last turned {age if age is not None else 'an unknown number of'} s ago"]
+    )
     found += [f"listens on {address}" for address in _open_addresses(sight, host, look)]
     holders = look.get("secret_in_argv_pids")
     if holders != []:
@@ -149,6 +152,7 @@ def _open_addresses(sight: Sight, host: str, look: Mapping[str, Any]) -> list[st
     also = look.get("also") or {}
     processes = [look.get("process"), *(also.get(name) for name in sight.profile.service.also)]
     addresses = [address for process in processes for address in (process or {}).get("listening") or []]
-    if sight.profile.hosts[host].api is not None and not (look.get("process") or {}).get("listening"):
+    silent = not (look.get("process") or {}).get("listening") and not is_behind_its_gate(look, sight.profile)
+    if sight.profile.hosts[host].api is not None and silent:
         addresses.append("an unknown address")
     return [address for address in addresses if not address.startswith("127.")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ops.checks import control, data, host, human, monitor, recorded, trade, venue
+from ops.checks import control, data, fleet, host, human, monitor, recorded, trade, venue
 from ops.checks.sight import Params, Sight
 from ops.errors import DoorError, InputError
 from ops.model.outcome import Finding, Outcome
@@ -23,6 +23,8 @@ CHECKS: Mapping[str, Check] = {
     "limits": control.limits,
     "release_equality": host.release_equality,
     "host_health": host.host_health,
+    "fleet_equality": fleet.fleet_equality,
+    "host_identity": fleet.host_identity,
     "venue.auth": venue.auth,
     "venue.key_class": venue.key_class,
     "venue.funded": venue.funded,

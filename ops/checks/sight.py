@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from ops.doors import Doors
-from ops.hosts.reply import Reply
+from ops.hosts.reply import Reply, is_behind_its_gate
 from ops.model.history import History
 from ops.model.outcome import Finding, Outcome
 from ops.model.profile import Profile, Slot
@@ -20,7 +20,10 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Sight:
-    """What the hosts showed at `at`, what the ledger tells, and the venue's answers, each asked at most once."""
+    """What the hosts showed at `at`, what the ledger tells, and the venue's answers, each asked at most once.
+
+    `asked`: when the hosts were asked, so that each of them answered between then and `at`; None if nobody noted it.
+    """
 
     doors: Doors
     at: datetime
@@ -28,6 +31,7 @@ class Sight:
     replies: Mapping[str, Reply]
     history: History
     _asked: dict[str, Any] = field(default_factory=dict)
+    asked: datetime | None = None
 
     @property
     def profile(self) -> Profile:
@@ -88,10 +92,19 @@ class Sight:
         return Finding(check, outcome, seen, self.at, expected, remedy)
 
 
-def take_sight(doors: Doors, history: History, replies: Mapping[str, Reply], window: timedelta) -> Sight:
-    """A look that begins now; `window` is how far back records and fills were asked for."""
+def take_sight(
+    doors: Doors, history: History, replies: Mapping[str, Reply], window: timedelta, asked: datetime | None = None
+) -> Sight:
+    """A look that begins now; `window` is how far back records and fills were asked for, `asked` when hosts were."""
     now = doors.clock()
-    return Sight(doors, now, now - window, replies, history)
+    return Sight(doors, now, now - window, replies, history, asked=asked)
+
+
+def loaded_values(look: Mapping[str, Any], profile: Profile) -> Mapping[str, Any]:
+    """The variables that the process runs with; of a bot that waits at its gate, those that it will start with."""
+    part = look.get("env" if is_behind_its_gate(look, profile) else "loaded") or {}
+    values: Mapping[str, Any] = part.get("variables") or {}
+    return values
 
 
 def dark_hosts(sight: Sight) -> str:

@@ -70,11 +70,32 @@ def _said(look: Mapping[str, Any], readout: str) -> object:
 
 
 def mode_reading(look: Mapping[str, Any], profile: Profile) -> ModeReading:
-    """The three readings of one host; `loaded` is that of every process of the bot together."""
+    """The three readings of one host; `loaded` is that of every process of the bot together.
+
+    Of a bot that is stopped behind the gate of its start nothing is loaded that could differ from the file.
+    """
     env = look.get("env") or {}
     declared = declared_mode(env.get("variables"), profile.mode) if env.get("problems") == [] else Mode.UNKNOWN
+    if is_behind_its_gate(look, profile):
+        return ModeReading(declared, declared, declared)
     word = field_of(_said(look, "mode"), profile.mode.readout.field)
     return ModeReading(declared, _loaded_mode(look, profile), profile.mode.words.get(spelled(word), Mode.UNKNOWN))
+
+
+_DEAD = ("STOPPED", "EXITED", "FATAL", "GONE")
+
+
+def is_behind_its_gate(look: Mapping[str, Any], profile: Profile) -> bool:
+    """Whether this is a bot that does not start while its gate stands, with the gate set and nothing of it running."""
+    also = look.get("also") or {}
+    processes = [look.get("process") or {}, *(also.get(name) or {} for name in profile.service.also)]
+    dead = all(process.get("state") in _DEAD for process in processes)
+    return profile.service.start_gated and bool(look.get("gate")) and dead and _strays(look) == []
+
+
+def _strays(look: Mapping[str, Any]) -> object:
+    """The processes of the bot beside those of its manager; None if nobody knows."""
+    return (look.get("instances") or {}).get("strays")
 
 
 def _loaded_mode(look: Mapping[str, Any], profile: Profile) -> Mode:
@@ -85,11 +106,14 @@ def _loaded_mode(look: Mapping[str, Any], profile: Profile) -> Mode:
 
 def switch_state(look: Mapping[str, Any], profile: Profile) -> Switch:
     """Armed only if the bot says so and no gate stands; tripped if the bot says so, or if it does not run at all
-    behind a standing gate; else unknown. A bot without a switch of its own is tripped by nothing but a gate."""
+    behind a standing gate; else unknown. A bot without a switch of its own is tripped by nothing but a gate; no word of
+    it speaks for a process beside those of its manager."""
     word = field_of(_said(look, "switch"), profile.switch.readout.field)
     state = profile.switch.words.get(spelled(word), Switch.UNKNOWN)
     process, gate = (look.get("process") or {}).get("state"), look.get("gate")
-    if state is Switch.UNKNOWN and gate and process in ("STOPPED", "EXITED", "FATAL", "GONE"):
+    if _strays(look) and state is not Switch.ARMED:
+        return Switch.UNKNOWN
+    if state is Switch.UNKNOWN and gate and process in _DEAD:
         return Switch.TRIPPED
     if (state is Switch.ARMED and gate) or (state is Switch.TRIPPED and not gate and profile.switch.trip is None):
         return Switch.UNKNOWN

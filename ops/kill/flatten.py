@@ -28,6 +28,7 @@ from ops.kill.venues import Say
 from ops.ledger.store import Ledger, LedgerUnavailable
 from ops.model.canonical import utc_time
 from ops.model.profile import Account, Kind
+from ops.network import enter
 from ops.venues.protocol import Keys, OrderView, PositionView, VenueActor
 from ops.venues.registry import open_venue
 
@@ -54,6 +55,7 @@ def flatten_system(
     """Flattens what the kill left of one system; returns the residue. Recorded in the ledger, if that takes it."""
     targets, broken = read_targets(state, [ended.system])
     try:
+        enter(targets[0].network if targets else None)
         journal = Journal(state, ended.system, lambda: token_hex(6), utc_now)
         ends = flatten(targets[0], ended, journal, say, seconds) if targets else []
     except InputError as error:

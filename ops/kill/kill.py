@@ -15,11 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ops.errors import InputError
 from ops.kill.errand import Errand, Voice
 from ops.kill.hosts import HOST_MAX_SECONDS, HostEnd, trip_host, unknown
 from ops.kill.record import record
 from ops.kill.targets import Aim, HostTarget, Target, folder, read_targets
 from ops.kill.venues import VENUE_MAX_SECONDS, Quiet, Say, Stopping, VenueEnd
+from ops.network import enter
 
 HOST_END_SECONDS = HOST_MAX_SECONDS + 2.0
 VENUE_END_SECONDS = VENUE_MAX_SECONDS + 10.0
@@ -137,13 +139,21 @@ class _Stopped:
         return SystemEnd(self._target.system, tuple(hosts), tuple(venues), self._left_alone)
 
     def _stop(self, stopping: Stopping) -> VenueEnd:
+        try:
+            enter(self._target.network)
+        except InputError as error:
+            return stopping.given_up(error.text())
         end = stopping.run()
         after = f" after {end.seconds} s" if end.seconds else ""
         self._say(f"{self._target.system} {end.account} account: {end.state}{after}")
         return end
 
     def _trip(self, host: HostTarget, kill_id: str) -> HostEnd:
-        end = trip_host(host, self._target.host_program, kill_id)
+        try:
+            enter(self._target.network)  # each errand has a thread of its own, and with it a network of its own
+            end = trip_host(host, self._target.host_program, kill_id)
+        except InputError as error:
+            end = unknown(host.name, error.text())
         self._quiet.one_less()
         self._say(f"{self._target.system} {end.host}: {end.switch}, gate {end.gate}")
         return end

@@ -11,10 +11,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class HostTarget:
-    """One host: the complete request for the host program, and how to reach it."""
+    """One host: the complete request for the host program, and the command that runs the program there.
+
+    `argv` is empty for a folder on this machine. Else it is OpenSSH's, complete; the program goes to its standard input
+    with its length in a line before it, and the request after it. `sockets`: the folder of the connections that are
+    open already; whoever else may write there could answer in a host's place.
+    """
 
     name: str
     request: Mapping[str, Any]
+    argv: tuple[str, ...] = ()
+    sockets: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,12 +50,13 @@ class VenueTarget:
 
 @dataclass(frozen=True)
 class Target:
-    """One system."""
+    """One system. `network`: the network namespace from which its hosts and venues are reached, if it is not ours."""
 
     system: str
     host_program: str
     hosts: tuple[HostTarget, ...]
     venues: tuple[VenueTarget, ...]
+    network: str | None = None
 
     def as_text(self) -> str:
         """The file's text."""
@@ -56,7 +64,8 @@ class Target:
             {
                 "system": self.system,
                 "host_program": self.host_program,
-                "hosts": [{"name": host.name, "request": host.request} for host in self.hosts],
+                "network": self.network,
+                "hosts": [asdict(host) for host in self.hosts],
                 "venues": [asdict(venue) for venue in self.venues],
             }
         )
@@ -121,5 +130,9 @@ def _target(document: Mapping[str, Any]) -> Target:
         VenueTarget(**{**row, **{name: tuple(row[name]) for name in ("order_prefixes", "bot_files")}})
         for row in document["venues"]
     )
-    hosts = tuple(HostTarget(row["name"], row["request"]) for row in document["hosts"])
-    return Target(document["system"], document["host_program"], hosts, venues)
+    # A file of an older Interlock knows neither ssh nor a network.
+    hosts = tuple(
+        HostTarget(row["name"], row["request"], tuple(row.get("argv", ())), row.get("sockets", ""))
+        for row in document["hosts"]
+    )
+    return Target(document["system"], document["host_program"], hosts, venues, document.get("network"))

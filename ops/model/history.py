@@ -36,6 +36,7 @@ class Transition:
 class History:
     """One system's past. `stage` is paper until a go-live commits; `residue` is what the last end left unproven.
 
+    `fleet` is what each host showed at the last proof before a commit, `armed` whether that commit let them trade.
     `live_unproven`: that end was one of a system whose live account was in force. It stays so until one proves all.
     """
 
@@ -53,6 +54,8 @@ class History:
     evidence: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     kills: list[Mapping[str, Any]] = field(default_factory=list)
     epoch: int = 0
+    fleet: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    armed: bool = False
 
     @property
     def interrupted(self) -> list[Transition]:
@@ -125,6 +128,9 @@ def _closed(history: History, record: Record) -> None:
             history.since = record.at
             history.plan = transition.plan
         history.stage = body["stage"]
+    shown = [done["fleet"] for done in transition.done.values() if done.get("fleet")]
+    if body["outcome"] == "committed":
+        history.fleet, history.armed = shown[-1] if shown else {}, "rearm" in transition.done
     history.residue = tuple(body.get("residue", ()))
     history.live_unproven = bool(history.residue) and (history.live_unproven or transition.slot_from == "live")
 
@@ -138,6 +144,7 @@ def _evidence(history: History, record: Record) -> None:
 
 
 def _kill_done(history: History, record: Record) -> None:
+    history.armed = False
     history.kills.append({**record.body, "at": record.at})
 
 

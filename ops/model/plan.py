@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,8 @@ class Plan:
 
     `accounts` maps a venue to the account, its address and the fingerprints of the keys that will be in force there;
     `changes` maps a variable to (before, after); `hosts` maps a host to the digest of the env file that is there now;
-    `inputs` maps the name of each input (profile, checklist, release ...) to its digest.
+    `inputs` maps the name of each input (profile, checklist, release ...) to its digest; `fleet` maps a host to what it
+    shows now and what must not change until the plan is carried out.
     """
 
     verb: str
@@ -44,6 +45,7 @@ class Plan:
     nonce: str
     made_at: datetime
     expires_at: datetime
+    fleet: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -58,6 +60,7 @@ class Plan:
         lines += [f"limit {name} {value}" for name, value in sorted(self.limits.items())]
         lines += [f"change {name}: {old} -> {new}" for name, (old, new) in sorted(self.changes.items())]
         lines += [f"host {name} with env file {sha or 'none'}" for name, sha in sorted(self.hosts.items())]
+        lines += [f"host {name} shows {text}" for name, text in sorted(self.fleet.items())]
         lines += [f"recreate service {name}" for name in self.services]
         lines += [f"input {name} {sha}" for name, sha in sorted(self.inputs.items())]
         lines += [f"findings {name} {count}" for name, count in sorted(self.findings.items())]

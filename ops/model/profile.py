@@ -19,8 +19,11 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\-]+(:\d+)
 Text = Annotated[str, StringConstraints(min_length=1)]
 # A bot's own key may be one per host: two processes on one Kraken key break each other's nonces.
 KeyName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,40}(\{host\})?$")]
+# A service's name goes to its manager as a word of a command.
+ServiceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@:-]*$")]
 # IBKR's gateway speaks over a plain TCP socket.
 Endpoint = Annotated[str, StringConstraints(pattern=r"^(https?|tcp)://[A-Za-z0-9.\-]+(:\d+)?(/\S*)?$")]
+Folder = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")]
 Kind = Literal["alpaca", "kraken", "kalshi", "polymarket", "ibkr"]
 Slot = Literal["paper", "live"]
 
@@ -98,16 +101,49 @@ class Host(_Frozen):
 
 
 class Service(_Frozen):
-    """The service that runs the bot, and the manager that starts it.
+    """The service that runs the bot, and the manager that starts it. `start_gated`: ConditionPathExists=! on the gate.
 
-    `also`: the services beside it, in the order in which they start after it; they stop before it, last one first.
+    `name`, `also`: programs of supervisord, units without `.service`, or services of the compose `file` (under root).
     """
 
-    manager: Literal["supervisord"]
-    socket: Text
-    name: Text
-    also: tuple[Text, ...] = ()
+    manager: Literal["supervisord", "systemd", "compose"]
+    name: ServiceName
+    also: tuple[ServiceName, ...] = ()
+    socket: Text | None = None
+    file: Text | None = None
+    project: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")] | None = None
+    start_gated: bool = False
     start_max_seconds: Annotated[int, Field(gt=0, le=300)] = 30
+
+    @model_validator(mode="after")
+    def _of_its_manager(self) -> Service:
+        own = {"socket": "supervisord", "file": "compose", "project": "compose", "start_gated": "systemd"}
+        for key, manager in own.items():
+            if getattr(self, key) and self.manager != manager:
+                raise ValueError(f"expected {key} only for {manager}")
+        if self.manager == "supervisord" and self.socket is None:
+            raise ValueError("expected socket, where supervisord listens")
+        if self.manager == "systemd" and any(name.endswith(".service") for name in (self.name, *self.also)):
+            raise ValueError("expected the names of units without .service")
+        return self
+
+
+class Prepare(_Frozen):
+    """What `invoke host.prepare` needs to make a bare Debian host into one of this system's.
+
+    `{root}` in commands and `environment` is the host's; whatever else differs between hosts belongs into the env file,
+    since units must be alike. `uid`, `image` and `mounts` are for compose.
+    """
+
+    user: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,30}$")]
+    uid: Annotated[int, Field(ge=100, le=60000)] | None = None
+    commands: dict[Text, Text] = Field(default_factory=dict)
+    environment: dict[Variable, str] = Field(default_factory=dict)
+    writable: tuple[Folder, ...] = ()
+    packages: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]+$")], ...] = ()
+    node_metrics: bool = False
+    image: Text | None = None
+    mounts: tuple[Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._/@+-]+$")], ...] = ()
 
 
 class Account(_Frozen):
@@ -318,6 +354,7 @@ class Profile(_Frozen):
     checklist: Name
     hosts: dict[Name, Host] = Field(min_length=1)
     service: Service
+    prepare: Prepare | None = None
     release: Text
     env_file: Text
     # Variables in it with secrets that are the bot's own affair: Interlock leaves them, and shows fingerprints only.

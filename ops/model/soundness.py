@@ -167,6 +167,7 @@ def _leads_out(place: Place, path: str) -> Complaint:
 
 def _paths(profile: Profile) -> Iterator[Complaint]:
     under: dict[Place, str] = {(name,): getattr(profile, name) for name in ("release", "env_file", "gate_file")}
+    under |= {} if profile.service.file is None else {("service", "file"): profile.service.file}
     under |= {("records", "database"): profile.records.database, ("records", "log", "path"): profile.records.log.path}
     for name in ("mode", "switch", "health"):
         under |= {(name, "readout", "file"): getattr(profile, name).readout.file or "."}
@@ -175,7 +176,7 @@ def _paths(profile: Profile) -> Iterator[Complaint]:
         yield Complaint(("records", "database"), "paper and live would share one database", "{mode} in its name",
                         profile.records.database, "keep what was done on paper apart from the rest")  # fmt: skip
     whole: dict[Place, str] = {("hosts", name, "root"): host.root for name, host in profile.hosts.items()}
-    whole |= {("service", "socket"): profile.service.socket}
+    whole |= {} if profile.service.socket is None else {("service", "socket"): profile.service.socket}
     whole |= {("documents", name, "path"): document.path for name, document in profile.documents.items()}
     for place, path in whole.items():
         if not path.startswith(("/", *MARKS[:3])) or set(re.findall(r"\{\w*\}", path)) - set(MARKS):
@@ -187,6 +188,13 @@ def _services(profile: Profile) -> Iterator[Complaint]:
     names = (profile.service.name, *profile.service.also)
     if len(set(names)) != len(names):
         yield Complaint(("service", "also"), "a service stands twice", "each once", ", ".join(names))
+    real = profile.service.manager != "supervisord"
+    if real and not re.match(r"interlock/[^/]+\Z", profile.gate_file):
+        yield Complaint(("gate_file",), "the bot's own user could lift its gate", "interlock/gate", profile.gate_file,
+                        "keep the gate in the folder that belongs to root")  # fmt: skip
+    if profile.service.start_gated and profile.switch.trip is not None and profile.switch.reason_field is None:
+        yield Complaint(("service", "start_gated"), "a bot with a switch of its own that starts without a reason",
+                        "switch.reason_field", remedy="name it: nobody else's halt may go with the gate")  # fmt: skip
 
 
 def _variables(profile: Profile) -> Iterator[Complaint]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from ops.sandbox.listings import LISTINGS
 
 HERE = Path(__file__).parent
 SEED = 7
+LOOPBACK = "127.0.0.1"
 
 
 class SecretStore(Protocol):
@@ -51,8 +52,10 @@ class SandboxHost:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """One system's sandbox. `env_texts` gives each host's paper env file once the keys exist; `watches` each host's
-    request document for its own deadline. `state` and `run` are the environment's, shared by its systems."""
+    """One system's sandbox. `env_texts` gives each host's paper env file once the keys exist. `state` and `run` are the
+    environment's, shared by its systems. `address` is where the venues listen; `scraped_at` (host -> address) where a
+    host's metrics are fetched if not at its API; `around` turns the command line that starts the world into one that
+    starts it somewhere."""
 
     profile: Profile
     state: Path
@@ -63,7 +66,9 @@ class Blueprint:
     secrets: SecretStore
     host_program: Path
     env_texts: Callable[[], Mapping[str, str]]
-    watches: Callable[[], Mapping[str, Mapping[str, Any]]]
+    address: str = LOOPBACK
+    scraped_at: Mapping[str, str] = field(default_factory=dict)
+    around: Callable[[Sequence[str]], Sequence[str]] = list
 
     @property
     def world(self) -> Path:
@@ -75,7 +80,7 @@ class Blueprint:
         """Every port that the world listens on, by what listens there."""
         monitoring = self.profile.monitoring
         venues = {
-            f"{name} {slot}": port_of(venue.slot(slot).endpoint)
+            f"{name} {slot}": port_of(venue.slot(slot).endpoint, self.address)
             for name, venue in self.profile.venues.items()
             for slot in ("paper", "live")
         }
@@ -84,26 +89,28 @@ class Blueprint:
         return {"admin": self.admin_port, **venues, **watching, **channels}
 
 
-def port_of(address: str) -> int:
-    """The port that an address of the profile names. Raises InputError if it is not one on loopback."""
+def port_of(address: str, on: str = LOOPBACK) -> int:
+    """The port that an address of the profile names. Raises InputError if it is not on loopback, or `on` another."""
     parts = urlsplit(address)
-    if parts.hostname != "127.0.0.1" or parts.port is None:
-        raise InputError("the sandbox listens on loopback only", expected="http://127.0.0.1:PORT", seen=address)
+    if parts.hostname != on or parts.port is None:
+        raise InputError(f"the sandbox listens on {on} only", expected=f"http://{on}:PORT", seen=address)
     return parts.port
 
 
 def world_config(blueprint: Blueprint, token: Callable[[str], str]) -> dict[str, Any]:
     """The configuration of the world's process. `token` gives the value of a named token, made up if need be."""
     monitoring = blueprint.profile.monitoring
-    served = [f"127.0.0.1:{host.port}" for host in blueprint.hosts if host.port is not None]
+    served = {host.name: f"{LOOPBACK}:{host.port}" for host in blueprint.hosts if host.port is not None}
     return {
         "state": str(blueprint.world),
         "seed": SEED,
+        "venues_address": blueprint.address,
         "admin": {"port": blueprint.admin_port, "token": token("sandbox-admin")},
-        "venues": {name: _venue(venue) for name, venue in blueprint.profile.venues.items()},
+        "venues": {name: _venue(venue, blueprint.address) for name, venue in blueprint.profile.venues.items()},
         "prometheus": {
             "port": port_of(monitoring.prometheus.url),
-            "jobs": {monitoring.prometheus.job: served},
+            "jobs": {monitoring.prometheus.job: list(served.values())},
+            "addresses": {served[name]: where for name, where in blueprint.scraped_at.items()},
             "scrape_seconds": 1,
         },
         "grafana": {
@@ -115,11 +122,15 @@ def world_config(blueprint: Blueprint, token: Callable[[str], str]) -> dict[str,
     }
 
 
-def _venue(venue: VenueSetting) -> dict[str, Any]:
+def _venue(venue: VenueSetting, address: str) -> dict[str, Any]:
     listing = LISTINGS[venue.kind]
     cash = {"paper": listing.paper_cash, "live": listing.live_cash}
     accounts = {
-        slot: {"port": port_of(venue.slot(slot).endpoint), "number": venue.slot(slot).account, "cash": cash[slot]}
+        slot: {
+            "port": port_of(venue.slot(slot).endpoint, address),
+            "number": venue.slot(slot).account,
+            "cash": cash[slot],
+        }
         for slot in ("paper", "live")
     }
     return {"kind": venue.kind, "symbols": listing.symbols, **accounts}

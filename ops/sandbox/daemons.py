@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,11 +46,13 @@ class _Unix(xmlrpc.client.Transport):
 
 @dataclass(frozen=True)
 class Daemon:
-    """One supervisord: its folder (configuration, pid file, logs) and its socket."""
+    """One supervisord: its folder (configuration, pid file, logs) and its socket. `around` makes another command line
+    of its command line: one that starts it somewhere."""
 
     name: str
     folder: Path
     socket: Path
+    around: Callable[[Sequence[str]], Sequence[str]] = list
 
     def states(self) -> dict[str, str]:
         """Each program's state; empty if the supervisord does not answer."""
@@ -77,7 +79,7 @@ class Daemon:
         if not supervisord.exists():
             raise InputError("supervisord is missing", remedy="pip install -e '.[sandbox]'")
         done = subprocess.run(
-            [str(supervisord), "-c", str(config)], env=_clean_environ(), check=False,
+            self.around([str(supervisord), "-c", str(config)]), env=_clean_environ(), check=False,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, start_new_session=True,
         )  # fmt: skip
         until = time.monotonic() + START_MAX_SECONDS

@@ -28,12 +28,14 @@ _PLAIN_PYTHON = {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Sandbox:
-    """The sandbox of one system."""
+    """The sandbox of one system. Its hosts are folders here; a subclass may have others."""
 
     def __init__(self, blueprint: Blueprint, say: Callable[[str], None]) -> None:
         self._plan, self._say = blueprint, say
         self.system = blueprint.profile.system
-        self._world = Daemon(f"world of {self.system}", blueprint.world, blueprint.run / f"{self.system}.sock")
+        self._world = Daemon(
+            f"world of {self.system}", blueprint.world, blueprint.run / f"{self.system}.sock", blueprint.around
+        )
 
     @property
     def hosts(self) -> tuple[SandboxHost, ...]:
@@ -53,24 +55,40 @@ class Sandbox:
     def start(self) -> bool:
         """Starts what is not running; True if anything had to be. Raises InputError for a busy port or folder."""
         if self.up:
+            self._lay_programs()
             return False
         self._refuse_unusable()
         self._plan.run.mkdir(mode=0o700, exist_ok=True)
         self._start_world()
         self._make_secrets()
         self._make_documents()
-        for host in self.hosts:
-            self._make_host(host)
+        self._make_hosts()
         fresh = self._live_a_week()
-        for host in self.hosts:
-            if not self._daemon(host).running:
-                self._say(f"starting {host.name}")
-                self._daemon(host).start(self._programs(host))
+        self._start_hosts()
         for host in self.hosts:
             wait_until(partial(self._serves, host), START_MAX_SECONDS, f"the bot on {host.name} did not come up")
             if fresh:
                 self._arm(host)
         return True
+
+    def _make_hosts(self) -> None:
+        self._lay_programs()
+        for host in self.hosts:
+            self._make_host(host)
+
+    def _lay_programs(self) -> None:
+        """The host program as it is now; the watcher of the deadline sees that it is another one and begins anew."""
+        for host in self.hosts:
+            host.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            laid, text = host.root / "interlock" / "interlock_host.py", self._plan.host_program.read_text()
+            if not laid.exists() or laid.read_text() != text:
+                self._plan.secrets.store(laid, text)
+
+    def _start_hosts(self) -> None:
+        for host in self.hosts:
+            if not self._daemon(host).running:
+                self._say(f"starting {host.name}")
+                self._daemon(host).start(self._programs(host))
 
     @property
     def daemons(self) -> tuple[Daemon, ...]:
@@ -142,11 +160,15 @@ class Sandbox:
         self._plan.secrets.store(config, json.dumps(world_config(self._plan, self._token)))
         self._plan.secrets.store(self._plan.world / "dashboard.json", dashboard(self._plan))
         command = f"{sys.executable} -m ops.sandbox.world --config {config}"
-        self._world.start((Program("world", command, HERE.parents[1], _PLAIN_PYTHON),))
+        self._world.start((Program("world", command, HERE.parents[1], _PLAIN_PYTHON), *self._beside_world()))
         try:
             wait_until(self._admin_answers, START_MAX_SECONDS, "the simulated world did not come up")
         except HostError as error:
             raise HostError(f"{error}: {_last_line(self._plan.world / 'world.out')}") from None
+
+    def _beside_world(self) -> tuple[Program, ...]:
+        """What runs beside the world for as long as it does."""
+        return ()
 
     def _admin_answers(self) -> bool:
         try:
@@ -192,18 +214,13 @@ class Sandbox:
                 path.write_text(template.read_text().replace("{today}", today).replace("{contacts}", people))
 
     def _make_host(self, host: SandboxHost) -> None:
-        """The folder as provisioning would leave it: code, env file on paper, the host program, its own deadline."""
+        """The folder as provisioning would leave it: code, and an env file on paper."""
         if (host.root / "release").exists():
             return
-        host.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         release = host.root / self._plan.profile.release
         shutil.copytree(HERE / "bots", release / "bots", ignore=shutil.ignore_patterns("__pycache__"))
-        store, own = self._plan.secrets.store, host.root / "interlock"
-        own.mkdir(mode=0o700, exist_ok=True)
         (host.root / "var").mkdir(mode=0o700, exist_ok=True)
-        store(host.root / self._plan.profile.env_file, self._plan.env_texts()[host.name])
-        store(own / "watch.json", json.dumps(self._plan.watches()[host.name]))
-        shutil.copyfile(self._plan.host_program, own / "interlock_host.py")
+        self._plan.secrets.store(host.root / self._plan.profile.env_file, self._plan.env_texts()[host.name])
 
     def _arm(self, host: SandboxHost) -> None:
         """Plays the operator of a bot that starts tripped and that went on trading on paper after its week."""

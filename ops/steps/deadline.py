@@ -5,6 +5,7 @@ Undone by disarm.
 
 from __future__ import annotations
 
+from ops.hosts.fleet import Replies
 from ops.model.step import Ended
 from ops.steps.run import Run, host_problems
 
@@ -20,7 +21,18 @@ def arm(run: Run) -> Ended:
 
 def disarm(run: Run) -> Ended:
     """The commit: the hosts keep what they have."""
-    replies = run.doors.fleet.disarm(run.fence)
+    return _disarmed(run.doors.fleet.disarm(run.fence))
+
+
+def disarm_all(run: Run) -> Ended:
+    """On the way down: every host that is on paper already. What else may save one that could not be flipped?"""
+    flipped = list((run.done.get("flip-paper") or {}).get("flipped") or ())
+    ended = _disarmed(run.doors.fleet.disarm_on_paper(run.fence, flipped))
+    left = [f"{h}: keeps its own deadline, if it has one" for h in run.doors.profile.hosts if h not in flipped]
+    return Ended(ended.seen, (*ended.problems, *left))
+
+
+def _disarmed(replies: Replies) -> Ended:
     problems = host_problems(replies)
     problems += [f"{h}: still has a deadline" for h, r in replies.items() if r.reached and r.look.get("deadline")]
-    return Ended(f"{len(replies)} deadlines lifted", tuple(problems))
+    return Ended(f"{sum(reply.ok for reply in replies.values())} deadlines lifted", tuple(problems))

@@ -42,5 +42,6 @@ def _written(run: Run, replies: Replies) -> Ended:
     problems = host_problems(replies)
     digests = {host: (reply.look.get("env") or {}).get("sha256") for host, reply in replies.items()}
     pids = {host: (reply.look.get("process") or {}).get("pid") for host, reply in replies.items()}
-    done = sum(reply.ok for reply in replies.values())
-    return Ended(f"{done} of {len(replies)} hosts on {run.slot_to}", tuple(problems), {"env": digests, "pids": pids})
+    done = [host for host, reply in replies.items() if reply.ok]
+    seen = f"{len(done)} of {len(replies)} hosts on {run.slot_to}"
+    return Ended(seen, tuple(problems), {"env": digests, "pids": pids, "flipped": done})

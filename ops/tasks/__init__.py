@@ -10,9 +10,12 @@ from invoke import Collection
 from ops.tasks import (
     checklist,
     dev,
+    drift,
     drill,
+    fleet,
     go_live,
     health,
+    host,
     keys,
     kill,
     ledger,
@@ -42,12 +45,20 @@ _VERBS = (
     mode.flip_mode,
     restart.restart,
     drill.drill,
+    drift.drift,
 )
 
 
 def _namespace() -> Collection:
     root = Collection(*_VERBS)
-    for module, name in ((checklist, "checklist"), (ledger, "ledger"), (sandbox, "sandbox"), (dev, "dev")):
+    for module, name in (
+        (checklist, "checklist"),
+        (fleet, "fleet"),
+        (host, "host"),
+        (ledger, "ledger"),
+        (sandbox, "sandbox"),
+        (dev, "dev"),
+    ):
         root.add_collection(Collection.from_module(module, name=name))
     return root
 

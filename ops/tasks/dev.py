@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ops.tasks.telling import DONE, FAULT, Told, operator_task
 
-BENCHES = ("kill",)
+# Each is a module of tests/bench; those of real hosts take --hosts and --rounds.
+BENCHES = {"kill": "kill", "rollback": "rollback", "kill-fleet": "fleet_kill", "verify": "verify"}
 
 
 def _run(*commands: list[str]) -> int:
@@ -67,11 +68,17 @@ def _check() -> int:
     )
 
 
-@operator_task(help={"name": "which benchmark: kill"})
-def bench(name: str) -> Told:
-    """Measure a command against its floor, interleaved, as median ratios.
+@operator_task(
+    help={
+        "name": "which benchmark: kill, or on real hosts (root): rollback, kill-fleet, verify",
+        "hosts": "numbers of real hosts with commas: --hosts=1,8,24",
+        "rounds": "how often each variant runs; its own number if left out",
+    }
+)
+def bench(name: str, hosts: str = "", rounds: str = "") -> Told:
+    """Measure a command against its floor and its peers, interleaved, as median ratios.
 
-    Exit codes: 0 measured, 1 not, 2 unknown benchmark. Page: runbooks/develop.md
+    Exit codes: 0 measured, 1 not, or a goal is missed by far, 2 unknown benchmark. Page: runbooks/performance.md
     """
     import sys
 
@@ -79,5 +86,17 @@ def bench(name: str) -> Told:
 
     if name not in BENCHES:
         raise InputError("unknown benchmark", expected=", ".join(BENCHES), seen=name)
-    code = _run([sys.executable, "-m", f"tests.bench.{name}"])
-    return Told(f"{name}: {'measured' if not code else f'not measured (exit {code})'}", code=FAULT if code else DONE)
+    code = _run([sys.executable, "-m", f"tests.bench.{BENCHES[name]}", *_bench_words(name, hosts, rounds)])
+    return Told(f"{name}: {'measured' if not code else f'not good (exit {code})'}", code=FAULT if code else DONE)
+
+
+def _bench_words(name: str, hosts: str, rounds: str) -> list[str]:
+    """The benchmark's own options. Raises InputError."""
+    from ops.errors import InputError
+
+    if name == "kill" and (hosts or rounds):
+        raise InputError("this benchmark takes no options", expected="invoke dev.bench kill")
+    for number in (*(hosts.split(",") if hosts else ()), *([rounds] if rounds else ())):
+        if not (number.isdigit() and 0 < int(number) <= 200):
+            raise InputError("no fit number", expected="--hosts=1,8,24 --rounds=5", seen=number)
+    return [*([f"--hosts={hosts}"] if hosts else []), *([f"--rounds={rounds}"] if rounds else [])]

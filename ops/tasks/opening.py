@@ -96,11 +96,13 @@ def doors_of(where: Place, name: str, requester: str = "") -> Doors:
     from ops.hosts.fleet import Fleet
     from ops.inventory import load_environment, load_people, load_profile
     from ops.ledger.store import Ledger
+    from ops.network import enter
     from ops.provider import interlock_user
     from ops.secrets import Secrets
     from ops.transitions.plans import operating_user
 
     environment, profile = load_environment(where), load_profile(where, name)
+    enter(environment.network)
     secrets = Secrets(Path(environment.secrets))
     who = requester or interlock_user() or operating_user()
     ledger = Ledger(where.state / "ledger.sqlite", who, utc_now)
@@ -110,9 +112,11 @@ def doors_of(where: Place, name: str, requester: str = "") -> Doors:
 
 def keep_kill_ready(doors: Doors) -> None:
     """The kill target as the profile has it now, and the records of kills that could not reach the ledger."""
+    from ops.hosts.ansible import warm_up
     from ops.targets import keep_inventory, keep_target
     from ops.transitions.spool import absorb_spool
 
-    keep_target(doors)
+    warm_up()  # who makes this ready goes on to the hosts
     keep_inventory(doors)
+    keep_target(doors)
     absorb_spool(doors)

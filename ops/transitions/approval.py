@@ -56,7 +56,7 @@ def recover(doors: Doors, progress: Progress, why: str) -> None:
     """Brings an interrupted transition to its safe end, and says so: never goes on with it by itself."""
     progress.note(f"{why}: going to a safe state first")
     history = current_history(doors)
-    history.epoch = max(history.epoch, fence_seen(doors.fleet.look()))
+    history.epoch = max(history.epoch, fence_seen(doors.fleet.look(insist=True)))
     residue = descend(doors, progress, Descent(adopter=doors.requester), history)
     raise_end(doors, why, residue)
 
@@ -70,6 +70,13 @@ def refuse_shut(report: Report) -> None:
         raise Refused(
             f"preflight keeps the gate shut: {len(report.shut)} of {len(report.answers)} requirements", reasons=reasons
         )
+
+
+def refuse_dark(replies: Mapping[str, Reply]) -> None:
+    """A raise without other gates begins only if every host answers. Raises Refused, nothing has been changed."""
+    dark = [f"{host}: {reply.error}" for host, reply in replies.items() if not reply.reached]
+    if dark:
+        raise Refused(f"hosts did not answer: {'; '.join(dark)}", reasons=dark, remedy="invoke status")
 
 
 def approved(

@@ -43,6 +43,7 @@ VERIFY_HOSTS = Move("verify-hosts", "Verify the hosts with testinfra", proofs.ho
 HEALTH = Move("health-audit", "Audit health and monitoring", proofs.health)
 RECONCILE = Move("reconcile", "Reconcile with the snapshot", proofs.reconcile)
 DISARM = Move("disarm", "Lift the hosts' own deadline", deadline.disarm)
+DISARM_ALL = Move("disarm", "Lift the hosts' own deadline", deadline.disarm_all)
 REARM = Move("rearm", "Re-arm every bot", rearm.rearm)
 CANCEL_AGAIN = Move("cancel-again", "Zero open orders once more, now that every host is on paper", cancel.cancel_both)
 POSITIONS = Move("positions", "Record positions and who adopts them", positions.positions)
@@ -52,6 +53,7 @@ PROVE_PAPER = Move("prove-paper", "Prove paper and tripped on every host", proof
 # Where the engine puts the signatures' second check; it needs the plan, which a Run does not carry.
 SIGN_OFF = Move("sign-off", "Verify signatures and the age of the evidence once more", lambda run: Ended(""))
 
+DOWN = (TRIP, CANCEL_BOTH, POSITIONS, DIAGNOSTICS, FLIP_PAPER, DISARM_ALL, CANCEL_AGAIN, PROVE_PAPER)
 PATHS: dict[str, tuple[Policy, tuple[Move, ...]]] = {
     "go-live": (
         "raise",
@@ -78,6 +80,6 @@ PATHS: dict[str, tuple[Policy, tuple[Move, ...]]] = {
         (TRIP, CANCEL, SNAPSHOT, ARM, PUT_KEY, VERIFY_HOSTS, PROVE_ACCOUNT, RECONCILE, PROVE_MODE, DISARM),
     ),
     "restart": ("raise", (TRIP, SNAPSHOT, RESTART, PROVE_ACCOUNT, PROVE_MODE)),
-    "rollback": ("lower", (TRIP, CANCEL_BOTH, POSITIONS, DIAGNOSTICS, FLIP_PAPER, DISARM, CANCEL_AGAIN, PROVE_PAPER)),
-    "flip-mode": ("lower", (TRIP, CANCEL_BOTH, POSITIONS, DIAGNOSTICS, FLIP_PAPER, DISARM, CANCEL_AGAIN, PROVE_PAPER)),
+    "rollback": ("lower", DOWN),
+    "flip-mode": ("lower", DOWN),
 }

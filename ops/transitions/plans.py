@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ops.checklist import FOLDER
+from ops.checks.fleet import facts
 from ops.checks.sight import Sight
 from ops.doors import Doors
 from ops.errors import InputError
@@ -54,6 +55,7 @@ def make_plan(doors: Doors, verb: str, stage_to: str, report: Report) -> Plan:
         nonce=doors.new_id(),
         made_at=now,
         expires_at=now + timedelta(minutes=profile.sign_off.valid_minutes),
+        fleet=_shown(sight),
     )
     doors.ledger.append(
         "plan.made", {"system": profile.system, "plan": plan.id, "verb": verb, "document": plan.as_dict()}
@@ -119,6 +121,12 @@ def _env_digests(sight: Sight) -> dict[str, str]:
     return {host: str((reply.look.get("env") or {}).get("sha256") or "") for host, reply in sight.replies.items()}
 
 
+def _shown(sight: Sight) -> dict[str, str]:
+    """What each host shows, in a line. Nothing in it changes by itself: the clock's offset is judged, not signed."""
+    rows = {host: facts(reply.look, sight.profile) for host, reply in sight.replies.items()}
+    return {host: "; ".join(f"{name}: {value}" for name, value in row.items()) for host, row in rows.items()}
+
+
 def input_digests(doors: Doors, sight: Sight) -> dict[str, str]:
     """Every file and release that decides what the transition does."""
     files = {
@@ -140,6 +148,7 @@ def stale_reasons(doors: Doors, plan: Plan, report: Report, history: History) ->
     reasons += [] if plan.stage_from == history.stage else [f"the system is at {history.stage} now"]
     reasons += _differences("input", plan.inputs, input_digests(doors, sight))
     reasons += _differences("env file on", plan.hosts, _env_digests(sight))
+    reasons += _differences("what is shown by", plan.fleet, _shown(sight))
     slot: Slot = "live" if plan.stage_to.startswith("live") else "paper"
     reasons += ["the account or the key is another one"] if account_texts(doors, slot) != plan.accounts else []
     if doors.ledger.hash_at(plan.ledger_seq) != plan.ledger_hash:

@@ -26,6 +26,13 @@ HOUSE: tuple[Rule, ...] = (
     ("HOUSE-005", "venue.auth", "The key in force opens the pinned account", {"env": "in force"}),
     ("HOUSE-006", "venue.open_orders", "Every open order is one of ours", {"env": "in force"}),
     ("HOUSE-007", "limits", "The limits in the running process are the profile's", {}),
+    (
+        "HOUSE-010",
+        "fleet_equality",
+        "The hosts are one fleet: release, settings, keys, mode, unit, clock, instance",
+        {},
+    ),
+    ("HOUSE-011", "host_identity", "Each host is a machine of its own, prepared by this toolkit and watched", {}),
 )
 BEFORE_LIVE: Rule = (
     "HOUSE-008",
@@ -107,9 +114,9 @@ def look(doors: Doors, playbook: str = "look.yml") -> Sight:
     """One sight with the bots' records of the whole soak window."""
     history = replay(doors.ledger.records(), doors.profile.system)
     window = timedelta(days=doors.profile.evidence.soak_days + 1)
-    mode = "live" if history.live else "paper"
-    replies = doors.fleet.look(doors.clock() - window, mode, playbook)
-    return take_sight(doors, history, replies, window)
+    mode, asked = "live" if history.live else "paper", doors.clock()
+    replies = doors.fleet.look(asked - window, mode, playbook)
+    return take_sight(doors, history, replies, window, asked)
 
 
 def answered(sight: Sight, phases: Sequence[str]) -> tuple[Answered, ...]:
@@ -127,11 +134,23 @@ def rearm_gate(sight: Sight) -> Report:
     return Report(sight, house(sight, BEFORE_REARM))
 
 
+def recreation_gate(sight: Sight) -> Report:
+    """What must hold before services are only recreated, since that mends neither: the transition would have to go back
+    to paper, and take hosts along that were well."""
+    return Report(
+        sight, _asked(sight, tuple(rule for rule in HOUSE if rule[1] in ("release_equality", "host_identity")))
+    )
+
+
 def house(sight: Sight, *more: Rule) -> tuple[Answered, ...]:
     """What the house asks besides the checklist: no transition begins from a state that nobody can explain."""
+    return _asked(sight, (*HOUSE, *more))
+
+
+def _asked(sight: Sight, rules: Sequence[Rule]) -> tuple[Answered, ...]:
     return tuple(
         Answered(identifier, asks, "check", True, (ask(probe, sight, params),))
-        for identifier, probe, asks, params in (*HOUSE, *more)
+        for identifier, probe, asks, params in rules
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from ops.checks.fleet import facts
 from ops.checks.registry import ask
 from ops.checks.sight import Sight, take_sight
 from ops.errors import DoorError
-from ops.hosts.reply import switch_reason
+from ops.hosts.reply import Reply, is_behind_its_gate, switch_reason
+from ops.hosts.testinfra import Standing, foreign_keys
 from ops.hosts.testinfra import verify_hosts as run_testinfra
 from ops.ledger.store import LedgerUnavailable
 from ops.model.canonical import utc_time
@@ -22,12 +24,10 @@ from ops.transitions import signoff
 EVIDENCE_MAX = timedelta(seconds=60)
 
 
-def _sight(run: Run, records: bool = False, playbook: str = "look.yml") -> Sight:
-    history = _history(run)
-    window = timedelta(hours=1)
-    since = run.doors.clock() - window if records else None
-    replies = run.doors.fleet.look(since, run.slot_to, playbook)
-    return take_sight(run.doors, history, replies, window)
+def _sight(run: Run, playbook: str = "look.yml", insist: bool = False) -> Sight:
+    history, asked = _history(run), run.doors.clock()
+    replies = run.doors.fleet.look(None, run.slot_to, playbook, insist)
+    return take_sight(run.doors, history, replies, timedelta(hours=1), asked)
 
 
 def _history(run: Run) -> History:
@@ -43,26 +43,62 @@ def _ended(findings: list[Finding], seen: str = "") -> Ended:
     return Ended(seen or "; ".join(f.seen for f in findings), bad)
 
 
+def _proven(sight: Sight, findings: list[Finding], seen: str) -> Ended:
+    """With what each host showed: what a commit right after this proof leaves behind, for `invoke drift`."""
+    ended = _ended(findings, seen)
+    shown = {host: facts(reply.look, sight.profile) for host, reply in _shown(sight)}
+    return Ended(ended.seen, ended.problems, {"fleet": shown})
+
+
+def _shown(sight: Sight) -> list[tuple[str, Reply]]:
+    """The hosts that show anything at all."""
+    return [(host, reply) for host, reply in sight.replies.items() if reply.look]
+
+
 def mode(run: Run) -> Ended:
-    """Declared = loaded = observed on every host, with the pinned account and the planned key, one release, halted."""
+    """Declared = loaded = observed on every host, with the pinned account and the planned key; one fleet, halted."""
     sight = _sight(run)
     findings = [
         ask("mode_consistency", sight, {"expect": run.slot_to}),
-        ask("release_equality", sight, {}),
+        ask("fleet_equality", sight, {"expect": run.slot_to, "size_pct": run.size_pct}),
+        ask("host_identity", sight, {}),
+        _untouched(run, sight),
         ask("killswitch.state", sight, {"expect": str(Switch.TRIPPED)}),
         _key_loaded(run, sight),
         _not_tripped_anew(run, sight),
     ]
-    return _ended(findings, f"{run.slot_to} on {len(sight.replies)} hosts by all three readings, tripped")
+    return _proven(sight, findings, f"{run.slot_to} on {len(sight.replies)} hosts by all three readings, tripped")
+
+
+def _untouched(run: Run, sight: Sight) -> Finding:
+    """Env file and release are those that this transition saw last: nobody edits or deploys in the middle of it.
+
+    What a dark host holds is told by the proof of mode: unknown.
+    """
+    before = run.done.get("snapshot") or {}
+    wanted = {
+        "sha256": (run.done.get("flip") or before).get("env") or {},
+        "release_sha256": before.get("release") or {},
+    }
+    changed = []
+    for host, reply in _shown(sight):
+        now = {**(reply.look.get("env") or {}), "release_sha256": reply.look.get("release_sha256")}
+        called = {"sha256": "env file", "release_sha256": "release"}
+        changed += [f"{host}: {called[w]} changed" for w, was in wanted.items() if was.get(host) != now.get(w)]
+    return sight.finding("untouched", not changed, "; ".join(changed) or "as this transition left them")
 
 
 def _key_loaded(run: Run, sight: Sight) -> Finding:
-    """The process itself holds the planned keys: a restart that did not read the file anew is seen here."""
+    """The process itself holds the planned keys: a restart that did not read the file anew is seen here.
+
+    What a dark host's process holds is told by the proof of mode: unknown.
+    """
     salt, venues = run.doors.secrets.salt(), run.doors.profile.venues
     planned = run.doors.bot_credentials(run.slot_to)
     wrong = []
-    for host, reply in sight.replies.items():
-        loaded = (reply.look.get("loaded") or {}).get("fingerprints") or {}
+    for host, reply in _shown(sight):
+        part = "env" if is_behind_its_gate(reply.look, sight.profile) else "loaded"
+        loaded = (reply.look.get(part) or {}).get("fingerprints") or {}
         wrong += [
             f"{host}: the process holds {loaded.get(variable) or 'no key'} in {variable}"
             for venue, credentials in planned[host].items()
@@ -73,9 +109,13 @@ def _key_loaded(run: Run, sight: Sight) -> Finding:
 
 
 def _not_tripped_anew(run: Run, sight: Sight) -> Finding:
-    """Each bot is halted for our reason still: one that tripped itself in the new mode has found something."""
+    """Each bot is halted for our reason still: one that tripped itself in the new mode has found something.
+
+    One that waits at its gate can say nothing yet: its gate must be ours, which the host compares before it lifts it.
+    """
     ours = run.done["trip"]["reasons"]
-    now = {host: switch_reason(reply.look, sight.profile) for host, reply in sight.replies.items()}
+    looks = {host: reply.look for host, reply in _shown(sight) if not is_behind_its_gate(reply.look, sight.profile)}
+    now = {host: switch_reason(look, sight.profile) for host, look in looks.items()}
     anew = [f"{host} tripped for: {reason}" for host, reason in now.items() if reason != ours.get(host)]
     return sight.finding("not_tripped_anew", not anew, "; ".join(anew) or "halted by this transition alone")
 
@@ -92,8 +132,12 @@ def _sight_without_hosts(run: Run) -> Sight:
 
 
 def hosts(run: Run) -> Ended:
-    """testinfra, on every host."""
-    verdict = run_testinfra(run.doors.fleet, run.doors.bot_credentials(run.slot_to), run.slot_to)
+    """testinfra, on every host: planned size, gate, no key of the other mode, its deadline."""
+    doors, slot = run.doors, run.slot_to
+    standing = Standing(
+        tripped=True, deadline="arm" in run.proven, foreign=foreign_keys(doors.secrets, doors.profile, slot)
+    )
+    verdict = run_testinfra(doors.fleet, doors.bot_credentials(slot), slot, run.size_pct, standing)
     return Ended(f"{verdict.passed} assertions on {verdict.hosts} hosts", verdict.problems)
 
 
@@ -101,9 +145,14 @@ def health(run: Run) -> Ended:
     """The bots' loops turn in the new mode, and people can see them."""
     sight = _sight(run, playbook="health_audit.yml")
     findings = [ask("host_health", sight, {})]
-    if any(host.api for host in sight.profile.hosts.values()):  # a bot without an API has nothing to be scraped
+    if any(_is_scraped(sight, host) for host in sight.replies):
         findings += [ask("prom_target", sight, {}), ask("dashboard", sight, {"max_staleness_s": 60})]
     return _ended(findings)
+
+
+def _is_scraped(sight: Sight, host: str) -> bool:
+    """A bot without an API has nothing to be scraped, and one that waits at its gate nobody to answer yet."""
+    return bool(sight.profile.hosts[host].api) and not is_behind_its_gate(sight.replies[host].look, sight.profile)
 
 
 def reconcile(run: Run) -> Ended:
@@ -143,11 +192,11 @@ def sign_off(run: Run, plan: Plan, proven_at: str) -> Ended:
 
 def paper(run: Run) -> Ended:
     """Everything on paper and halted, by every reading and by the venue."""
-    sight = _sight(run)
+    sight = _sight(run, insist=True)
     findings = [
         ask("mode_consistency", sight, {"expect": "paper"}),
         ask("killswitch.state", sight, {"expect": str(Switch.TRIPPED)}),
         _key_loaded(run, sight),
         ask("venue.auth", sight, {"env": "paper", "bot_keys": False}),
     ]
-    return _ended(findings, f"paper and tripped on {len(sight.replies)} hosts")
+    return _proven(sight, findings, f"paper and tripped on {len(sight.replies)} hosts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ops.checks.control import fleet_switch
+from ops.checks.fleet import table
 from ops.doors import Doors
 from ops.model.mode import Switch
 from ops.transitions.approval import Approver, Raised, approved, begin, fence_seen, refuse_shut
@@ -21,6 +22,8 @@ def rearm(doors: Doors, progress: Progress, approve: Approver, plan_id: str = ""
         sight = look(doors)
         if fleet_switch(sight) is Switch.ARMED:
             return Raised(history.stage, history.plan, {}, {}, nothing_to_do=True)
+        for line in table(sight):  # who signs a rearm has seen it
+            progress.note(line)
         report = rearm_gate(sight)
         refuse_shut(report)
         plan = approved(doors, progress, "rearm", history.stage, report, approve, plan_id)

@@ -83,7 +83,8 @@ def _held(doors: Doors, verb: str, progress: Progress) -> Iterator[None]:
 
 
 def _looked(doors: Doors) -> Replies:
-    """Without Ansible or a usable hosts.yml every host is dark; the accounts can still be cancelled."""
+    """Without Ansible or a usable hosts.yml every host is dark; the accounts can still be cancelled. A host that does
+    not answer is not asked twice: the others are not tripped yet, and the trip will insist."""
     try:
         return doors.fleet.look()
     except HostError as error:

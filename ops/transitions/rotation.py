@@ -11,10 +11,10 @@ from ops.model.history import History
 from ops.model.profile import Slot
 from ops.model.traits import TRAITS
 from ops.secrets import Credentials
-from ops.transitions.approval import Approver, approved, begin, fence_seen
+from ops.transitions.approval import Approver, approved, begin, fence_seen, refuse_dark, refuse_shut
 from ops.transitions.conduct import Began, ascend
 from ops.transitions.lock import locked
-from ops.transitions.preflight import Report, current_history, look
+from ops.transitions.preflight import current_history, look, recreation_gate
 from ops.transitions.progress import Progress
 
 
@@ -128,7 +128,9 @@ def rotate_keys(doors: Doors, progress: Progress, approve: Approver, slot: Slot)
         called = f"the new {slot} key {', '.join(taken)}"
         if slot != in_force:
             return f"{called} is tested and stored; it goes to the hosts with the next go-live"
-        report = Report(look(doors), ())
+        report = recreation_gate(look(doors))
+        refuse_dark(report.sight.replies)
+        refuse_shut(report)
         plan = approved(doors, progress, "rotate-keys", history.stage, report, approve)
         ascend(doors, progress, "rotate-keys", history.stage, plan, Began(fence_seen(report.sight.replies)))
         record_in_force(doors, slot)

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any, get_args
 
 from ops.checks.control import fleet_mode, fleet_switch
-from ops.checks.sight import Sight, take_sight
+from ops.checks.sight import Sight, loaded_values, take_sight
 from ops.doors import Doors
 from ops.errors import DoorError, InputError
-from ops.hosts.reply import Reply, loop_age_seconds, mode_reading, switch_state
+from ops.hosts.reply import Reply, is_behind_its_gate, loop_age_seconds, mode_reading, switch_state
 from ops.ledger.store import LedgerUnavailable
 from ops.model.history import History
 from ops.model.mode import Mode, Switch
@@ -49,7 +49,7 @@ def _history(doors: Doors) -> History:
 
 def _host(sight: Sight, reply: Reply) -> dict[str, str]:
     reading = mode_reading(reply.look, sight.profile)
-    loaded = (reply.look.get("loaded") or {}).get("variables") or {}
+    loaded = loaded_values(reply.look, sight.profile)
     age = loop_age_seconds(reply.look, sight.profile)
     deadline = (reply.look.get("deadline") or {}).get("at", "")
     return {
@@ -112,7 +112,8 @@ def _unsafe(doors: Doors, sight: Sight, history: History) -> list[str]:
     limit = sight.profile.health.loop_age_max_seconds
     for host, reply in sight.replies.items():
         age = loop_age_seconds(reply.look, sight.profile)
-        if reply.look and (age is None or age > limit):
+        waits = is_behind_its_gate(reply.look, sight.profile)
+        if reply.look and not waits and (age is None or age > limit):
             found.append(f"{host}: its loop last turned {'at an unknown time' if age is None else f'{age:.0f} s ago'}")
     last = history.kills[-1] if history.kills else None
     ended = max((t.closed_at for t in history.transitions.values()), default="")

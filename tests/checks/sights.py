@@ -12,11 +12,12 @@ from typing import Any
 from ops.checklist import by_hand
 from ops.checks.sight import Sight
 from ops.doors import Doors
+from ops.hosts.ansible import PLAYBOOKS
 from ops.hosts.fleet import Fleet
 from ops.hosts.reply import Reply
 from ops.inventory import Person, Place, load_environment, load_profile
 from ops.ledger.store import Ledger
-from ops.model.canonical import utc_text
+from ops.model.canonical import digest, utc_text
 from ops.model.history import History
 from ops.model.outcome import Finding
 from ops.model.profile import Slot
@@ -33,6 +34,7 @@ KEYS: Mapping[Slot, tuple[str, str]] = {
 ACCOUNTS: Mapping[Slot, str] = {"paper": "PA3SANDBOX01", "live": "912345678"}
 RIGHTS = KeyView(None, may_trade=True, may_withdraw=False)
 SESSION = Window("session", NOW + timedelta(hours=3), NOW + timedelta(hours=9), "2026-11-20 09:30 to 16:00")
+HELPER = digest((PLAYBOOKS / "library" / "interlock_host.py").read_text())
 FILLED_AT = NOW - timedelta(hours=20)
 
 
@@ -55,7 +57,7 @@ def doors(folder: Path) -> Doors:
 
 def look(opened: Doors, host: str, slot: Slot) -> dict[str, Any]:
     """What a healthy host shows, with a clean week behind it."""
-    texts = opened.fleet.env_texts(slot, 100, opened.bot_credentials(slot))
+    texts = opened.fleet.env_texts(slot, 100 if slot == "paper" else 50, opened.bot_credentials(slot))
     values = dict(line.split("=", 1) for line in texts[host].splitlines())
     shown = {name: values.get(name) for name in opened.profile.shown_variables()}
     fingerprints = {name: fingerprint(values[name], "salt") for name in opened.profile.secret_variables()}
@@ -81,6 +83,12 @@ def look(opened: Doors, host: str, slot: Slot) -> dict[str, Any]:
         "disk": {"free_bytes": 50_000_000_000},
         "secret_in_argv_pids": [],
         "secret_in_release_files": [],
+        "at": utc_text(NOW),
+        "unit_sha256": None,
+        "instances": {"expected": [4711], "strays": []},
+        "machine": {"id": "a" * 16, "root": f"/srv/{host}", "python": "3.11.2", "utc_offset_s": 0},
+        "helper": {"sha256": HELPER},
+        "watcher": {"at": utc_text(NOW)},
         "evidence": evidence(host),
     }
 
@@ -146,7 +154,7 @@ def sight(opened: Doors, slot: Slot = "paper", **asked: Any) -> Sight:
         answers |= {f"status/{at}": StatusView("open", "is_open True"), f"windows/{at}": [SESSION]}
     answers |= {place(name): value for name, value in asked.items()}
     since = NOW - timedelta(days=8)
-    return Sight(opened, NOW, since, replies, history(opened, slot), answers)
+    return Sight(opened, NOW, since, replies, history(opened, slot), answers, asked=NOW)
 
 
 def place(name: str) -> str:
@@ -166,13 +174,13 @@ def spoilt(good: Sight, host: str, path: tuple[str, ...], value: Any = None, *, 
     else:
         inner[path[-1]] = value
     replies = {**good.replies, host: Reply(host, True, True, look=changed)}
-    return Sight(good.doors, good.at, good.since, replies, good.history, dict(good._asked))
+    return Sight(good.doors, good.at, good.since, replies, good.history, dict(good._asked), good.asked)
 
 
 def dark(good: Sight, *hosts: str) -> Sight:
     """The same sight with these hosts silent."""
     replies = {name: Reply.dark(name, "unreachable") if name in hosts else r for name, r in good.replies.items()}
-    return Sight(good.doors, good.at, good.since, replies, good.history, dict(good._asked))
+    return Sight(good.doors, good.at, good.since, replies, good.history, dict(good._asked), good.asked)
 
 
 def outcome(finding: Finding) -> str:

@@ -81,14 +81,10 @@ def test_one_halted_host_of_two_is_neither_armed_nor_tripped(good: Sight) -> Non
 
 def test_the_size_in_the_process_is_the_stages(good: Sight, live: Sight) -> None:
     assert outcome(ask("config_value", good, {})) == "pass"
-    assert outcome(ask("config_value", live, {})) == "fail", "the process trades at full size in the first week"
-    for host in ("host-1", "host-2"):
-        live = spoilt(live, host, ("loaded", "variables", "SIZE_MULTIPLIER"), "0.50")
     assert outcome(ask("config_value", live, {})) == "pass"
-    assert (
-        outcome(ask("config_value", spoilt(live, "host-1", ("loaded", "variables", "SIZE_MULTIPLIER"), "0.75"), {}))
-        == "fail"
-    )
+    for size in ("0.75", "1.00"):
+        bigger = spoilt(live, "host-1", ("loaded", "variables", "SIZE_MULTIPLIER"), size)
+        assert outcome(ask("config_value", bigger, {})) == "fail", "more than half the size in the first week"
 
 
 @pytest.mark.parametrize("value", ["400", "5000", None], ids=["tighter", "looser", "absent"])

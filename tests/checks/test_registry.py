@@ -37,6 +37,14 @@ ON_HOSTS: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
         "env", "loaded", "env.variables.TRADING_MODE", "loaded.variables.TRADING_MODE",
     )),
     "release_equality": ({}, ("release_sha256",)),
+    "fleet_equality": ({}, (
+        "release_sha256", "env", "env.variables", "env.variables.SYMBOLS", "env.variables.SIZE_MULTIPLIER",
+        "env.fingerprints", "env.fingerprints.ALPACA_API_KEY", "loaded", "loaded.variables.MAX_DAILY_LOSS_USD",
+        "api.mode.mode", "at", "process", "process.pid", "instances", "instances.expected", "instances.strays",
+    )),
+    "host_identity": ({}, (
+        "machine", "machine.id", "machine.root", "machine.python", "helper", "helper.sha256", "watcher", "watcher.at",
+    )),
     "host_health": ({}, (
         "api", "api.health", "api.health.loop_age_s", "process", "process.listening", "disk", "disk.free_bytes",
         "secret_in_argv_pids",
@@ -134,6 +142,7 @@ HEALTHY: Mapping[str, tuple[object, ...]] = {
     "reconcile: evidence.orders": EMPTY,
     "audit_store: evidence.orders": EMPTY,
     "trade_stats: evidence.fills": EMPTY,
+    "fleet_equality: instances.strays": ([],),
 }
 
 

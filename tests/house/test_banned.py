@@ -83,7 +83,6 @@ RULES: dict[str, Rule] = {
             "ops/kill/kill.py",  # has no doors
             "ops/kill/kraken.py",  # a nonce
             "ops/kill/polymarket.py",  # signed with the time
-            "ops/hosts/testinfra.py",  # compares this machine's own clock with the host's
             "ops/sandbox/clock.py",
             "ops/sandbox/manager.py",  # the simulated week ends on the real today
             "ops/sandbox/bots/clock.py",

@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "ops.ledger",
         "ops.monitors",
         "ops.neighbours",
+        "ops.network",
         "ops.project",
         "ops.secrets",
         "ops.signatures",
@@ -38,6 +39,7 @@ SAME_FLOOR = {
     ("ops.checklist", "ops.yaml_source"),
     ("ops.hosts", "ops.inventory"),
     ("ops.hosts", "ops.secrets"),
+    ("ops.hosts", "ops.yaml_source"),
     ("ops.inventory", "ops.neighbours"),
     ("ops.inventory", "ops.project"),
     ("ops.inventory", "ops.yaml_source"),
@@ -54,7 +56,7 @@ SANDBOX_USERS = ("ops.provider", "ops.tasks")
 DOORS: dict[str, tuple[str, ...]] = {
     "invoke": ("ops.tasks",),
     "rich": ("ops.tasks",),
-    "ansible": (),
+    "ansible": ("ops.hosts.warm_server",),
     "ansible_runner": (),
     "testinfra": (),
     "alpaca": ("ops.venues", "ops.sandbox.bots"),
@@ -70,7 +72,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "httpx": (SANDBOX,),
     "http.client": ("ops.web", SANDBOX),
     "urllib.request": (SANDBOX,),
-    "yaml": ("ops.yaml_source", "ops.sandbox.bots"),
+    "yaml": ("ops.yaml_source", "ops.sandbox.bots", "ops.sandbox.fleet"),
     "pydantic": ("ops.model", "ops.inventory", SANDBOX),
     "sqlite3": ("ops.ledger", SANDBOX),
     "fastapi": (SANDBOX,),
@@ -172,7 +174,7 @@ def test_no_library_comes_in_unnoticed() -> None:
 def test_only_the_hosts_room_runs_playbooks() -> None:
     users = [i for i in imports() if i.imported == "ops.hosts.ansible" and not inside(i.importer, "ops.hosts")]
     names = {name for i in users for name in names_taken(i)}
-    assert names <= {"PLAYBOOKS", "program"}, "ask ops.hosts.fleet for what hosts must do"
+    assert names <= {"PLAYBOOKS", "program", "warm_up"}, "ask ops.hosts.fleet for what hosts must do"
 
 
 def names_taken(found: Import) -> set[str]:

@@ -59,7 +59,7 @@ def page_of(task: Task) -> str:
 def test_there_are_as_many_tasks_as_people_were_promised() -> None:
     promised = (
         "go-live rollback kill rearm status preflight plan sign verify "
-        "health-audit rotate-keys flip-mode restart drill "
+        "health-audit rotate-keys flip-mode restart drill drift "
         "checklist.show checklist.attest checklist.coverage ledger.show ledger.verify "
         "sandbox.up sandbox.down sandbox.status sandbox.fault dev.check dev.test"
     )

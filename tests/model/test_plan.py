@@ -41,6 +41,7 @@ PLAN = Plan(
     nonce="a1b2c3d4e5f6",
     made_at=MADE,
     expires_at=MADE + timedelta(hours=1),
+    fleet={"host-1": "release: 1f", "host-2": "release: 2e"},
 )
 NAMES = [field.name for field in fields(Plan)]
 
@@ -161,11 +162,16 @@ def test_each_action_is_signed_in_a_namespace_of_its_own(verb: str) -> None:
     assert replace(PLAN, verb=verb).namespace == f"interlock-{verb}@v1"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "fleet"])
 def test_a_document_that_lacks_a_field_is_no_plan(name: str) -> None:
     document = {key: value for key, value in PLAN.as_dict().items() if key != name}
     with pytest.raises((KeyError, TypeError, ValueError)):
         Plan.from_dict(document)
+
+
+def test_a_plan_made_before_hosts_were_shown_in_it_is_still_read_and_keeps_its_text() -> None:
+    document = {key: value for key, value in PLAN.as_dict().items() if key != "fleet"}
+    assert Plan.from_dict(document).text == replace(PLAN, fleet={}).text
 
 
 def test_a_document_with_an_unknown_field_is_no_plan() -> None:

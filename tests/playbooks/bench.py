@@ -140,6 +140,7 @@ class Bench:
         return {
             "op": op,
             "host": self.root.name,
+            "system": "bench",
             "root": str(self.root),
             "env_file": "keys.env",
             "gate_file": "interlock/gate",
@@ -180,6 +181,17 @@ class Bench:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    @contextmanager
+    def watched(self) -> Iterator[subprocess.Popen[bytes]]:
+        """With the watcher of the host's own deadline, as a service manager runs it."""
+        command = [sys.executable, "-I", str(PROGRAM), "--watch", str(self.own / "watch.json")]
+        watcher = subprocess.Popen(command)
+        try:
+            yield watcher
+        finally:
+            watcher.kill()
+            watcher.wait(timeout=30)
 
     def look(self) -> Said:
         """What a run that only looks answers, without a process of its own: for many cases that differ in a file."""

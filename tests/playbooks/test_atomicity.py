@@ -124,12 +124,13 @@ def test_the_hosts_own_records_are_whole_at_any_instant(bench: Bench, name: str)
             bench.request("arm", fence=epoch(number), deadline_seconds=600),
         )
     ]
-    process = flipping(bench, *changes)
-    path = bench.own / name
-    awaited(path.exists, 10, name)
-    for _ in range(300):
-        assert isinstance(json.loads(path.read_text()), dict)
-    killed(process)
+    with bench.watched():
+        process = flipping(bench, *changes)
+        path = bench.own / name
+        awaited(path.exists, 10, name)
+        for _ in range(300):
+            assert isinstance(json.loads(path.read_text()), dict)
+        killed(process)
     assert isinstance(json.loads(path.read_text()), dict)
 
 

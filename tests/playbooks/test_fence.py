@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,7 @@ from tests.playbooks.bench import PAPER, Bench, code
 
 CHANGES: dict[str, dict[str, Any]] = {
     "arm": {"deadline_seconds": 600},
-    "flip": {"env_text": "A=1\n", "compare_sha256": None},
+    "flip": {"env_text": "A=1\n", "compare_sha256": hashlib.sha256(PAPER.encode()).hexdigest()},
     "restart": {},
     "rearm": {"expected_reason": "t1"},
     "disarm": {},
@@ -77,6 +78,14 @@ def test_only_the_transition_that_tripped_the_host_may_change_it(
 def test_a_host_that_went_back_by_itself_says_so(bench: Bench) -> None:
     bench.fence.write_text(json.dumps(fence(1, reverted=True)))
     assert "went back by its own deadline" in bench.ask("disarm")["error"]["text"]
+
+
+def test_what_lowers_goes_on_where_the_host_went_back_by_itself_meanwhile(bench: Bench) -> None:
+    """It goes the same way; and its next request finds the host as it left it."""
+    bench.fence.write_text(json.dumps(fence(1, reverted=True)))
+    assert code(bench.ask("flip", env_text=PAPER, compare_sha256=None)) != "fenced"
+    assert json.loads(bench.fence.read_text()) == fence(1)
+    assert code(bench.ask("disarm")) == "ok"
 
 
 DAMAGED = [b"", b"{", b"[]", b"null", b"7", b"{}", b'{"epoch": null}', b"\xff\xfe"]

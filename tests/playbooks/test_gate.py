@@ -45,6 +45,19 @@ def test_a_gate_that_cannot_be_set_is_told_and_the_bot_is_tripped_all_the_same(b
     assert bench.api and bench.api.tripped
 
 
+def test_a_disk_that_takes_no_fence_keeps_nobody_from_tripping_but_an_older_controller(bench: Bench) -> None:
+    bench.gate.unlink()
+    bench.own.chmod(0o500)
+    try:
+        older = bench.ask("trip", fence={"transition": "t0", "epoch": 0})
+        assert code(older) == "fenced"
+        assert bench.api and not bench.api.tripped
+        assert code(bench.ask("trip", fence={"transition": "t2", "epoch": 2})) == "read-only"
+        assert bench.api.tripped
+    finally:
+        bench.own.chmod(0o700)
+
+
 def test_a_rearm_lifts_what_its_own_transition_set(bench: Bench) -> None:
     reason(bench, "t1")
     answer = bench.ask("rearm", expected_reason="t1")
@@ -73,7 +86,8 @@ def test_a_bot_that_was_tripped_anew_is_not_rearmed_and_gets_its_gate_back(bench
 
 def test_a_host_whose_deadline_runs_is_not_rearmed(bench: Bench) -> None:
     reason(bench, "t1")
-    bench.ask("arm", deadline_seconds=600)
+    with bench.watched():
+        assert code(bench.ask("arm", deadline_seconds=600)) == "ok"
     assert code(bench.ask("rearm", expected_reason="t1")) == "armed-deadline"
     assert bench.gate.exists()
     assert code(bench.ask("disarm")) == "ok"
@@ -138,9 +152,10 @@ def test_the_gate_and_its_companions_are_private(bench: Bench, tmp_path: Path) -
         bench.gate.unlink()
         bench.fence.unlink()
         bench.ask("trip")
-        bench.ask("arm", deadline_seconds=600)
+        with bench.watched():
+            bench.ask("arm", deadline_seconds=600)
     finally:
         os.umask(before)
     assert {p.name: oct(p.stat().st_mode & 0o777) for p in bench.own.iterdir()} == dict.fromkeys(
-        ("gate", "fence.json", "deadline.json", "revert.env", "lock"), "0o600"
+        ("gate", "fence.json", "deadline.json", "revert.env", "lock", "watch.json", "watcher.json"), "0o600"
     )

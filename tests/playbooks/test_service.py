@@ -18,7 +18,7 @@ import pytest
 
 from ops.model.canonical import utc_time
 from tests.field import ROOT, awaited
-from tests.playbooks.bench import FIRST, LIVE, PAPER, PROGRAM, Bench, code, sha256
+from tests.playbooks.bench import FIRST, LIVE, PAPER, Bench, Said, code, sha256
 
 CONF = """
 [unix_http_server]
@@ -95,10 +95,11 @@ def on_paper_and_halted(host: Bench) -> None:
     assert code(host.ask("restart")) == "ok"
 
 
-def watching(host: Bench) -> subprocess.Popen[bytes]:
-    path = host.own / "watch.json"
-    path.write_text(json.dumps(host.request("look")))
-    return subprocess.Popen([sys.executable, "-I", str(PROGRAM), "--watch", str(path)])
+def armed(host: Bench, **changes: Any) -> None:
+    """Armed while its watcher ran, which runs no more; `changes` are made in the deadline then."""
+    with host.watched():
+        assert code(host.ask("arm", deadline_seconds=600)) == "ok"
+    host.deadline.write_text(json.dumps({**json.loads(host.deadline.read_text()), **changes}))
 
 
 def look(host: Bench) -> dict[str, Any]:
@@ -177,15 +178,11 @@ def test_a_manager_that_is_silent_while_its_bot_runs_is_no_proof_of_anything(hos
 def test_a_host_whose_controller_is_silent_goes_back_by_itself(host: Bench) -> None:
     """I26: armed, flipped, and then nobody ever comes."""
     host.ask("trip")
-    assert code(host.ask("arm", deadline_seconds=2)) == "ok"
-    assert host.ask("flip", env_text=LIVE, compare_sha256=sha256(host.env))["look"]["api"]["mode"]["mode"] == "live"
-    watcher = watching(host)
-    try:
+    with host.watched():
+        assert code(host.ask("arm", deadline_seconds=2)) == "ok"
+        assert host.ask("flip", env_text=LIVE, compare_sha256=sha256(host.env))["look"]["api"]["mode"]["mode"] == "live"
         awaited((host.own / "deadline-fired.json").exists, 30, "the host's own deadline")
         awaited(lambda: not host.deadline.exists(), 10, "the deadline's end")
-    finally:
-        watcher.kill()
-        watcher.wait(timeout=30)
     seen = look(host)
     assert host.env.read_text() == PAPER
     assert [seen[part]["variables"]["TRADING_MODE"] for part in ("env", "loaded")] == ["paper", "paper"]
@@ -196,52 +193,80 @@ def test_a_host_whose_controller_is_silent_goes_back_by_itself(host: Bench) -> N
     assert code(host.ask("trip", fence={"transition": "t2", "epoch": 2}, by="t2")) == "ok"
 
 
+def test_a_deadline_that_nobody_watches_is_refused_and_leaves_nothing_behind(host: Bench) -> None:
+    host.ask("trip")
+    answer = host.ask("arm", deadline_seconds=600)
+    assert (code(answer), answer["look"]["deadline"]) == ("unwatched", None)
+    assert not (host.own / "revert.env").exists()
+
+
 def test_a_deadline_that_was_lifted_takes_nothing_back(host: Bench) -> None:
     host.ask("trip")
-    until = utc_time(host.ask("arm", deadline_seconds=1)["done"]["until"])
-    host.ask("flip", env_text=LIVE, compare_sha256=sha256(host.env))
-    host.ask("disarm")
-    watcher = watching(host)
-    try:
+    with host.watched() as watcher:
+        until = utc_time(host.ask("arm", deadline_seconds=1)["done"]["until"])
+        host.ask("disarm")
+        host.write_env(LIVE)
         awaited(lambda: utc_time(look(host)["at"]) > until + timedelta(seconds=1), 10, "a second too late")
         assert watcher.poll() is None
-    finally:
-        watcher.kill()
-        watcher.wait(timeout=30)
+        awaited(lambda: utc_time(look(host)["watcher"]["at"]) > until, 10, "a later beat")
     assert not (host.own / "revert.env").exists(), "the former key does not stay behind"
     assert host.env.read_text() == LIVE
 
 
+LATER, EARLIER = "2100-01-01T00:00:00.000000Z", "2001-01-01T00:00:00.000000Z"
+PASSED: dict[str, Said] = {
+    "by the clock": {"at": EARLIER},
+    "by the time since boot, though the clock was set back": {"at": LATER, "boottime": 0},
+    "after a boot with a clock from before": {"at": LATER, "armed_at": LATER, "boot_id": "another"},
+}
+
+
+@pytest.mark.parametrize("changes", PASSED.values(), ids=PASSED)
+def test_a_deadline_passes(host: Bench, changes: Said) -> None:
+    host.ask("trip")
+    armed(host, **changes)
+    host.write_env(LIVE)
+    with host.watched():
+        awaited(lambda: not host.deadline.exists(), 30, "the revert")
+    assert host.env.read_text() == PAPER
+
+
 def test_a_watcher_whose_service_manager_is_gone_halts_the_bot_and_finishes_when_it_is_back(host: Bench) -> None:
     host.ask("trip")
-    host.ask("arm", deadline_seconds=0)
+    armed(host, at=EARLIER)
     host.write_env(LIVE)
     host.gate.unlink()
     away = host.socket.with_suffix(".away")
     host.socket.rename(away)
-    watcher = watching(host)
-    try:
+    with host.watched() as watcher:
         awaited(lambda: host.gate.exists() and host.env.read_text() == PAPER, 20, "what it can do alone")
         awaited(lambda: watcher.poll() is None and host.deadline.exists(), 2, "that it does not give up")
         away.rename(host.socket)
         awaited(lambda: not host.deadline.exists(), 20, "the rest")
-    finally:
-        watcher.kill()
-        watcher.wait(timeout=30)
     assert look(host)["loaded"]["variables"]["TRADING_MODE"] == "paper"
 
 
 @pytest.mark.parametrize("data", [b"{", b"{}", b'{"transition": "t1"}'], ids=["cut off", "empty", "without its time"])
 def test_a_damaged_deadline_counts_as_passed(host: Bench, data: bytes) -> None:
     host.ask("trip")
-    host.ask("arm", deadline_seconds=600)
+    armed(host)
     host.write_env(LIVE)
     host.deadline.write_bytes(data)
-    watcher = watching(host)
-    try:
+    with host.watched():
         awaited(lambda: not host.deadline.exists(), 30, "the revert")
-    finally:
-        watcher.kill()
-        watcher.wait(timeout=30)
     assert host.env.read_text() == PAPER
     assert look(host)["gate"]
+
+
+def test_a_second_bot_beside_the_one_of_the_manager_is_seen_and_leaves_no_switch_proven(host: Bench) -> None:
+    """H7: somebody's script started it by hand, in the same folder and with the same file."""
+    seen = look(host)
+    assert (seen["switch"], seen["instances"]) == ("tripped", {"expected": [seen["process"]["pid"]], "strays": []})
+    values = dict(line.split("=", 1) for line in PAPER.splitlines())
+    second = subprocess.Popen(["sleep", "60"], cwd=host.root, env={"PATH": os.environ["PATH"], **values})
+    try:
+        seen = look(host)
+        assert (seen["switch"], seen["instances"]["strays"]) == ("unknown", [second.pid])
+    finally:
+        second.kill()
+        second.wait(timeout=30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,21 +20,31 @@ Request = dict[str, Any]
 class Instant:
     """A service manager that does at once what it is told; the bot's API is another process anyway."""
 
-    def __init__(self, socket_path: str, name: str) -> None:
+    shows = False
+
+    def __init__(self, root: Path, service: Request) -> None:
         """Nothing to connect to."""
 
-    def status(self) -> Request:
-        return {"state": "RUNNING", "pid": None}
+    def statuses(self, names: list[str]) -> Request:
+        return {name: {"state": "RUNNING", "pid": None} for name in names}
 
-    def stop(self) -> None:
+    def stop(self, names: list[str], seconds: float | None = None) -> None:
         """Stopped."""
 
-    def start(self) -> None:
+    def start(self, name: str) -> None:
         """Started."""
+
+    def text(self) -> None:
+        """Nothing defines it."""
+
+    def healers(self) -> list[str]:
+        return []
 
 
 PROGRAM = the_program()
 PROGRAM.MANAGERS = {"supervisord": Instant}
+# A watcher that has always just read the deadline; the real one stands in test_deadline.py.
+PROGRAM.acknowledged = lambda host, at, watched: True
 TEXTS = (PAPER, LIVE)
 fences = st.builds(lambda name, epoch: {"transition": name, "epoch": epoch}, st.sampled_from("ab"), st.integers(1, 3))
 requests = st.one_of(
@@ -87,7 +98,8 @@ def document(path: Any) -> Any:
 
 
 def timeless(said: Request | None) -> Request | None:
-    return None if said is None else {name: value for name, value in said.items() if name != "at"}
+    instants = ("at", "armed_at", "boot_id", "boottime")
+    return None if said is None else {name: value for name, value in said.items() if name not in instants}
 
 
 def fresh(bench: Bench) -> SimHost:

@@ -17,6 +17,7 @@ READS: Mapping[str, tuple[int, tuple[str, ...]]] = {
     "status": (0, ("environment", "systems")),
     "preflight": (0, ("system", "open", "answers")),
     "verify": (0, ("system", "passed", "problems", "cases")),
+    "drift": (3, ("system", "stage", "drift")),
     "health-audit": (0, ("system", "healthy", "answers")),
     "checklist.show": (0, ("system", "entries")),
     "checklist.show --phase=rollback": (0, ("system", "entries")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -63,11 +63,13 @@ class WorldFleet(Fleet):
         op: str,
         more: Mapping[str, Any],
         each: Mapping[str, Mapping[str, Any]] | None = None,
+        hosts: Iterable[str] | None = None,
     ) -> dict[str, Reply]:
-        replies = {}
-        for name, host in self._world.hosts.items():
+        replies, asked = {}, list(self._world.hosts if hosts is None else hosts)
+        self._world.waves.append((op, asked))
+        for name in asked:
             request = {**self.request(name, op), **more, **(each or {}).get(name, {})}
-            replies[name] = self._ask(host, request)
+            replies[name] = self._ask(self._world.hosts[name], request)
         return replies
 
     def _ask(self, host: SimHost, request: Mapping[str, Any]) -> Reply:
@@ -106,7 +108,8 @@ class Stage:
         world.venues = {s: SimVenue(s, alpaca.slot(s).account, world) for s in ("paper", "live")}
         texts = doors.fleet.env_texts(slot, 100 if slot == "paper" else 50, doors.bot_credentials(slot))
         for name, text in texts.items():
-            world.hosts[name] = SimHost(name, text, world)
+            gated = self.profile.service.start_gated
+            world.hosts[name] = SimHost(name, text, world, unit="6" * 64 if gated else None, starts_gated=gated)
             world.hosts[name].loaded = world.hosts[name].declared
         return world
 
@@ -125,22 +128,32 @@ class Stage:
         )  # fmt: skip
         body = {"system": plan.system, "plan": plan.id, "verb": verb, "document": plan.as_dict()}
         doors.ledger.append("plan.made", body)
-        for person in PEOPLE:
-            armored = sign(plan.text, plan.namespace, self.key(person))
+        for person, armored in self.approve(plan).items():
             signoff.add_signature(doors, plan, person, armored, current_history(doors))
         return plan
+
+    def approve(self, plan: Plan) -> dict[str, str]:
+        """Everybody signs at once."""
+        return {person: sign(plan.text, plan.namespace, self.key(person)) for person in PEOPLE}
 
     def key(self, person: str) -> Path:
         """A person's private key."""
         return Path(self.environment.allowed_signers).parent / person
 
 
-def set_stage(folder: Path) -> Stage:
-    """The sandbox's own profile, with keys and credentials of its own."""
+def set_stage(folder: Path, hosts: int = 2, gated: bool = False) -> Stage:
+    """The sandbox's own profile on so many hosts, with keys and credentials of its own; `gated`: under systemd, by a
+    unit that does not start while the gate stands."""
     place = Place("sandbox", INVENTORY, folder)
     environment = load_environment(place)
     secrets = Secrets(Path(environment.secrets))
-    stage = Stage(place, environment, load_profile(place, "alpaca-bot"), secrets)
+    profile = load_profile(place, "alpaca-bot")
+    first = profile.hosts["host-1"]
+    each = {f"host-{n}": first.model_copy(update={"order_prefix": f"host-{n}-"}) for n in range(1, hosts + 1)}
+    profile = profile if hosts == len(profile.hosts) else profile.model_copy(update={"hosts": each})
+    systemd = profile.service.model_copy(update={"manager": "systemd", "socket": None, "start_gated": True})
+    profile = profile.model_copy(update={"service": systemd}) if gated else profile
+    stage = Stage(place, environment, profile, secrets)
     for slot in ("paper", "live"):
         secrets.put(f"alpaca-{slot}", {"key": f"{slot}-key-000000", "secret": f"{slot}-secret-000000"})
     lines = [f'{person} namespaces="{NAMESPACES}" {new_key(stage.key(person), person)}' for person in PEOPLE]

@@ -16,12 +16,14 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 from ops.errors import VenueError
+from ops.hosts.ansible import PLAYBOOKS
 from ops.ledger.store import LedgerUnavailable
-from ops.model.canonical import utc_text, utc_time
+from ops.model.canonical import digest, utc_text, utc_time
 from ops.model.record import GENESIS, Record, chained
 from ops.venues.protocol import AccountView, FillView, OrderView, PositionView
 
 BEGINNING = datetime(2026, 11, 20, 14, 0, tzinfo=UTC)
+HELPER = digest((PLAYBOOKS / "library" / "interlock_host.py").read_text())
 LIVE_WORDS = {"TRADING_MODE": "live", "ENABLE_LIVE_TRADING": "true", "CONFIRM_LIVE_TRADING": "true"}
 Said = dict[str, Any]
 
@@ -48,6 +50,12 @@ class SimHost:
     deadline: Said | None = None
     revert_text: str | None = None
     starts: int = 1
+    release: str = "0" * 64
+    unit: str | None = None
+    starts_gated: bool = False
+    strays: tuple[int, ...] = ()
+    says: str = ""
+    keeps_process: bool = False
 
     @property
     def declared(self) -> Mapping[str, str]:
@@ -67,6 +75,8 @@ class SimHost:
         answer: Said = {"host": self.name, "op": request["op"], "ok": True, "error": None, "done": {}}
         self.world.in_hand = request
         try:
+            if code := self.world.refuses(self.name, request):
+                raise Refusal(code)
             answer["done"] = getattr(self, f"op_{request['op']}")(request) or {}
         except Refusal as refusal:
             answer |= {"ok": False, "error": {"code": refusal.code, "text": refusal.code}}
@@ -114,6 +124,10 @@ class SimHost:
         if self.deadline is not None:
             raise Refusal("armed-deadline")
         self._set(gate=None)
+        if self.loaded is None and self.starts_gated:
+            self._set(loaded=self.declared, starts=self.starts + 1)
+            if self.world.comes_up_as:
+                self.says = self.world.comes_up_as
         if self.switch != (True, request["expected_reason"]):
             self._set(gate={"by": request["by"], "at": utc_text(self.world.now)})
             raise Refusal("not-rearmed")
@@ -151,8 +165,11 @@ class SimHost:
             raise Refusal("fenced")
 
     def _recreate(self) -> None:
+        before = self.loaded
         self._set(loaded=None)
-        self._set(loaded=self.declared, starts=self.starts + 1)
+        if self.starts_gated and self.gate is not None:
+            return
+        self._set(loaded=before if self.keeps_process else self.declared, starts=self.starts + 1)
 
     def _set(self, **values: Any) -> None:
         """One durable change."""
@@ -168,15 +185,27 @@ class SimHost:
                 "sha256": digest_of(self.env_text),
                 "mode": "0600",
                 "problems": [],
+                "unknown_keys": [],
                 **shown(self.declared, request),
             },
             "loaded": shown(self.loaded, request) if self.loaded is not None else None,
-            "process": {"state": "RUNNING" if running else "STOPPED", "pid": 100 + self.starts if running else None},
+            "process": {
+                "state": "RUNNING" if running else "STOPPED",
+                "pid": 100 + self.starts if running else None,
+                "listening": ["127.0.0.1:18411"],
+            },
+            "disk": {"free_bytes": 50_000_000_000},
+            "evidence": {"orders": [], "fills": []},
             "api": self._api() if running else {},
             "gate": self.gate,
             "fence": self.fence,
             "deadline": self.deadline,
-            "release_sha256": "0" * 64,
+            "release_sha256": self.release,
+            "unit_sha256": self.unit,
+            "instances": {"expected": [100 + self.starts] if running else [], "strays": list(self.strays)},
+            "machine": {"id": "a" * 16, "root": f"/srv/{self.name}", "python": "3.11.2", "utc_offset_s": 0},
+            "helper": {"sha256": HELPER},
+            "watcher": {"at": utc_text(self.world.now)},
             "secret_in_argv_pids": [],
             "secret_in_release_files": [],
         }
@@ -185,7 +214,7 @@ class SimHost:
         status = "ON" if self.switch[0] or self.gate is not None else "OFF"
         venue = self.world.venues[self.mode]
         return {
-            "mode": {"mode": self.mode, "account": venue.number},
+            "mode": {"mode": self.says or self.mode, "account": venue.number},
             "switch": {"status": status, "reason": self.switch[1]},
             "health": {"loop_age_s": 0.1},
         }
@@ -285,6 +314,9 @@ class World:
     on_change: Callable[[World, str], None] | None = None
     on_request: Callable[[str, Mapping[str, Any]], None] | None = None
     loses_requests: bool = False
+    comes_up_as: str = ""
+    waves: list[tuple[str, list[str]]] = field(default_factory=list)
+    refuses: Callable[[str, Mapping[str, Any]], str] = lambda host, request: ""
     ledger_fails: Callable[[int], bool] = lambda number: False
     request_fails: Callable[[int, str], str] = lambda number, host: ""
     venue_fails: Callable[[int, str], bool] = lambda number, slot: False

@@ -24,6 +24,7 @@ class Target:
 
     job: str
     instance: str
+    address: str
     health: str = "unknown"
     last_error: str = ""
     last_scrape_at: datetime | None = None
@@ -36,14 +37,15 @@ class Target:
 
     @property
     def url(self) -> str:
-        return f"http://{self.instance}/metrics"
+        return f"http://{self.address}/metrics"
 
 
 class Scraper:
     """Every target once per interval, each on its own: one that hangs delays nobody else."""
 
     def __init__(self, samples: SampleStore, config: Prometheus, clock: WorldClock, faults: FaultBoard) -> None:
-        self.targets = [Target(job, instance) for job, known in config.jobs.items() for instance in known]
+        where = config.addresses
+        self.targets = [Target(job, one, where.get(one, one)) for job, known in config.jobs.items() for one in known]
         self.interval_seconds = config.scrape_seconds
         self._samples = samples
         self._clock = clock

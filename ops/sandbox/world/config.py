@@ -44,8 +44,11 @@ class Venue(_Part):
 
 
 class Prometheus(_Part):
+    """Jobs with their instances; `addresses` says where an instance is scraped that cannot be at its own name."""
+
     port: Port
     jobs: dict[str, list[str]] = {}
+    addresses: dict[str, str] = {}
     scrape_seconds: float = Field(default=1, gt=0)
 
 
@@ -72,11 +75,13 @@ class Telegram(_Part):
 class WorldConfig(_Part):
     """What one system sees of the outside: its venues by name, its monitoring, its channels.
 
-    Port 0 asks the machine for a free one; `<state>/ports.json` then says which it gave.
+    Port 0 asks the machine for a free one; `<state>/ports.json` then says which it gave. `venues_address`: where the
+    venues listen; anything but loopback only in a network without a way out. All else is on loopback.
     """
 
     state: Path
     seed: int
+    venues_address: str = "127.0.0.1"
     admin: Admin
     venues: dict[str, Venue] = Field(min_length=1)
     prometheus: Prometheus

@@ -1,8 +1,8 @@
 """The simulated outside world in one process: `python -m ops.sandbox.world --config FILE`.
 
 One system's venues (a paper and a live listener each), the admin API, Prometheus, Grafana, Slack and Telegram, each on
-its own loopback port, all in one asyncio loop. Prints `world is up` when every port accepts, and leaves cleanly on
-SIGTERM.
+its own port, all in one asyncio loop; on loopback, the venues if need be in a network without a way out. Prints
+`world is up` when every port accepts, and leaves cleanly on SIGTERM.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ from ops.sandbox.world.request_log import LoggedRequests
 LOOPBACK = "127.0.0.1"
 SETTLE_SECONDS = 0.2
 KEEP_ALIVE_SECONDS = 300
+
+
+ROUTES = Path("/proc/thread-self/net/route")
 
 
 class PortBusy(Exception):
@@ -99,6 +102,11 @@ class World:
             found[name] = (port, Listener(app=LoggedRequests(app, name, self._requests, self.clock)))
         return found
 
+    def _address(self, listener: str) -> str:
+        """Where a listener listens: what is not a venue's never leaves loopback."""
+        of_a_venue = any(listener in (f"{name}_paper", f"{name}_live") for name in self.venues)
+        return self.config.venues_address if of_a_venue else LOOPBACK
+
     def _own_apps(self) -> dict[str, tuple[int, ASGIApp]]:
         config, faults = self.config, self.faults.board
         admin = AdminApi(config, self.venues, self.faults, self.clock, self.ports)
@@ -121,7 +129,7 @@ class World:
         with contextlib.ExitStack() as cleanup:
             cleanup.callback(self._close_files)
             wanted = self._listeners()
-            sockets = {name: cleanup.enter_context(_bound(name, port)) for name, (port, _) in wanted.items()}
+            sockets = {n: cleanup.enter_context(_bound(n, self._address(n), port)) for n, (port, _) in wanted.items()}
             self.ports.update({name: bound.getsockname()[1] for name, bound in sockets.items()})
             servers = {name: _server(one.app) for name, (_, one) in wanted.items() if one.app is not None}
             streams = {name: one.stream for name, (_, one) in wanted.items() if one.stream is not None}
@@ -193,22 +201,29 @@ async def _conversing(stream: Stream, listener: socket.socket) -> AsyncIterator[
         await asyncio.gather(*talking, return_exceptions=True)
 
 
-def _bound(name: str, port: int) -> socket.socket:
+def _bound(name: str, address: str, port: int) -> socket.socket:
+    if address != LOOPBACK and _has_a_way_out(ROUTES.read_text()):
+        raise PortBusy(f"{name}: {address} can be reached from outside; venues here need a network without a way out")
     # The explicit protocol matters: asyncio turns off Nagle's algorithm only for sockets that name TCP, and
     # with it on, an answer in two writes waits 40 ms for the client's delayed acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((LOOPBACK, port))
+        listener.bind((address, port))
         listener.listen(128)
     except OSError as error:
         listener.close()
         raise PortBusy(
-            f"{name}: port {port} on {LOOPBACK} cannot be used ({error.strerror}); "
+            f"{name}: port {port} on {address} cannot be used ({error.strerror}); "
             "stop what holds it (another sandbox?) or set another port in the configuration"
         ) from None
     listener.setblocking(False)
     return listener
+
+
+def _has_a_way_out(routes: str) -> bool:
+    """Whether the kernel's table of routes has one to everywhere (destination 0.0.0.0)."""
+    return any(line.split()[1:2] == ["00000000"] for line in routes.splitlines()[1:])
 
 
 def _server(app: ASGIApp) -> _Listener:

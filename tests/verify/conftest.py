@@ -1,0 +1,22 @@
+"""The ssh server of tests/transport, and an environment behind it whose ssh calls are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.transport.sshd import Reach, Sshd, reached, serving
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with serving(tmp_path_factory.mktemp("sshd")) as running:
+        yield running
+
+
+@pytest.fixture
+def reach(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reach]:
+    with reached(server, tmp_path, monkeypatch) as environment:
+        yield environment
