@@ -77,8 +77,9 @@ def utc(moment):
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def write_durably(path, data, sync=os.fsync):
-    """Temp file, fsync, rename, fsync of the folder: at every instant the old or the new file, whole, 0600."""
+def write_durably(path, data, sync=os.fsync, still_wanted=lambda: None):
+    """Temp file, fsync, rename, fsync of the folder: at every instant the old or the new file, whole, 0600.
+    `still_wanted` raises right before the rename if somebody else has taken over meanwhile."""
     make_folder(path.parent)
     refuse_unwritable(path.parent)
     temp = path.with_name(f".{path.name}.{os.getpid()}")
@@ -90,6 +91,7 @@ def write_durably(path, data, sync=os.fsync):
             stream.write(data)
             stream.flush()
             sync(stream.fileno())
+        still_wanted()
         os.rename(temp, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -1255,8 +1257,12 @@ def acknowledged(host, at, watched):
 def op_flip(host):
     """The whole env file in one rename, only while halted and only if the file is still the one that was planned."""
     compare = host.request.get("compare_sha256")
-    with locked(host):
+
+    def still_ours():
         match_fence(host, lowers=compare is None)
+
+    with locked(host):
+        still_ours()
         if not os.path.lexists(host.gate_path):
             raise HostRefused("not-halted", "the gate is not set: an env file changes only while the bot is halted")
         facts, values = env_file(host.env_path)
@@ -1266,7 +1272,9 @@ def op_flip(host):
             raise HostRefused("unfit", f"{host.env_path.name}: {facts['problems'][0]['text']}")
         remove_link(host.env_path)
         remove_leftovers(host.env_path)
-        write_durably(host.env_path, (host.request["env_text"] + host.kept(values)).encode())
+        text = host.request["env_text"] + host.kept(values)
+        # A change that hung for so long that the host went back without waiting for it must not land after all.
+        write_durably(host.env_path, text.encode(), still_wanted=still_ours)
         return recreate(host)
 
 
