@@ -38,8 +38,10 @@ def test(only: str = "", tier: str = "short") -> Told:
         raise InputError("unknown tier", expected="short or full", seen=tier)
     python = [sys.executable, "-m"]
     code = 0 if only else _check()
-    # Two at a time, whole files (a file's tests share one sandbox), the long drills not last.
-    words = ["-q", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", *(["-m", ""] if tier == "full" else [])]
+    # Three at a time, since drills wait for hosts and bots; whole files (a file's tests share one sandbox), the long
+    # drills not last.
+    words = ["-q", "--durations=25", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+    words += ["-m", ""] if tier == "full" else []
     code = code or _run([*python, "pytest", *words, *([only] if only else [])])
     return Told("All tests pass" if not code else f"Not green (exit {code})", code=FAULT if code else DONE)
 

@@ -11,8 +11,9 @@ from tests.drills.truth import assert_order_log_is_clean, assert_paper_and_tripp
 from tests.field import Field, crash_when, opened
 
 MOVES = PATHS["go-live"][1]
-# These run at each commit: before anything changed, between flip and proof, and as the last step begins.
-SHORT = ("trip", "flip", "prove-mode", "rearm")
+# These run at each commit: as the hosts are about to change, and between flip and proof; the last step on real hosts
+# (tests/fleet/test_controller.py).
+SHORT = ("flip", "prove-mode")
 EVERY = [pytest.param(m, marks=() if m.name in SHORT else pytest.mark.campaign, id=m.name) for m in MOVES]
 
 

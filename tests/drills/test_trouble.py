@@ -119,6 +119,7 @@ def test_of_two_operators_at_once_one_is_refused_and_changes_nothing(field: Fiel
     assert field.invoke("rollback").code == 0
 
 
+@pytest.mark.campaign  # at each commit on real hosts: tests/fleet/test_transport_faults.py
 def test_a_flipped_host_goes_back_by_itself_when_its_controller_is_gone(field: Field) -> None:
     fired = [field.root(host) / "interlock" / "deadline-fired.json" for host in ("host-1", "host-2")]
     text = field.profile.read_text()

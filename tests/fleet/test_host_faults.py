@@ -264,6 +264,7 @@ def test_a_reboot_and_an_edit_after_the_flip_keep_every_host_halted(rig: Rig) ->
     brought_back(rig)
 
 
+@pytest.mark.campaign  # the test before edits the file one move earlier
 def test_an_edit_after_the_last_look_but_one_is_seen_before_anything_trades(rig: Rig) -> None:
     """D3."""
     process = rig.spawn(*GO_LIVE)
