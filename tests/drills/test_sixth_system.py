@@ -80,7 +80,6 @@ class Harbour(Field):
             "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface\n"
             f"[program:boat]\ncommand={bot}\n"
             f"[program:deadline]\ncommand={sys.executable} {own}/interlock_host.py --watch {own}/watch.json\n"
-            "autostart=false\n"
         )
 
     def _hand_in_secrets(self) -> None:
@@ -117,14 +116,6 @@ class Harbour(Field):
         supervisord = Path(sys.executable).parent / "supervisord"
         subprocess.run([str(supervisord), "-c", str(self.quay / "supervisord.conf")], check=True, timeout=30)
         awaited(lambda: self.trades("paper"), what="the bot on paper")
-
-    def start_deadline(self) -> None:
-        """As the guide has it: the host's part of what the first plan wrote down."""
-        target = json.loads((self.state / "kill" / "paddle-bot.target.json").read_text())
-        private(self.quay / "interlock" / "watch.json", json.dumps(target["hosts"][0]["request"]))
-        words = [str(Path(sys.executable).parent / "supervisorctl"), "-s", f"unix://{self.quay}/supervisor.sock"]
-        done = subprocess.run([*words, "start", "deadline"], capture_output=True, text=True, timeout=30, check=False)
-        assert "started" in done.stdout, done.stdout + done.stderr
 
     def trades(self, slot: str) -> bool:
         return len(self.orders(slot, "accepted")) >= 2
@@ -178,7 +169,6 @@ def test_the_guide_spells_out_every_file() -> None:
 def test_it_goes_live_after_two_people_have_signed(harbour: Harbour) -> None:
     done = harbour.invoke("go-live", ENV)
     assert done.code == 4, done.out
-    harbour.start_deadline()
     for person in PEOPLE:
         harbour.sign(person)
     done = harbour.invoke("go-live", ENV)

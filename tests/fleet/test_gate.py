@@ -21,9 +21,7 @@ HOSTS = {SYSTEMD: "fleet-1", COMPOSE: "dock-1"}
 # A bot that was just started places its first order, if any, within its first loops.
 LOOPS = 4
 CONTAINERS = "$(docker ps -q --filter label=com.docker.compose.project=ibkr-assistant)"
-NEXT = (
-    "cp -a release /root/next && echo '# next' >> /root/next/bots/__init__.py && rm -r release && mv /root/next release"
-)
+NEXT = "cp -a release /opt/next && echo '# next' >> /opt/next/bots/__init__.py && rm -r release && mv /opt/next release"
 # What people and machines do that starts a bot anew: on the host with systemd, on the one with Docker.
 RESTART = {SYSTEMD: "systemctl restart alpaca_bot", COMPOSE: f"docker restart -t 3 {CONTAINERS}"}
 STARTED = {

@@ -59,12 +59,12 @@ def small_disk(limit: str) -> Fault:
     """The bot's folder on a file system of its own, which is full from one moment to the next."""
     services = "interlock-watch@alpaca-bot alpaca_bot"
     before = (
-        f"cd / && systemctl stop {services} && cp -a {ROOT} /root/aside && mount -t tmpfs -o mode=0755,size=2g tmpfs "
-        f"{ROOT} && cp -a /root/aside/. {ROOT} && systemctl start {services}"
+        f"cd / && systemctl stop {services} && cp -a {ROOT} /opt/aside && mount -t tmpfs -o mode=0755,size=2g tmpfs "
+        f"{ROOT} && cp -a /opt/aside/. {ROOT} && systemctl start {services}"
     )
     mend = (
         f"cd / && systemctl stop {services}; mount -o remount,size=2g,nr_inodes=99999 {ROOT} && rm -f {ROOT}/filler && "
-        f"cp -a {ROOT}/. /root/aside && umount {ROOT} && cp -a /root/aside/. {ROOT} && rm -r /root/aside && "
+        f"cp -a {ROOT}/. /opt/aside && umount {ROOT} && cp -a /opt/aside/. {ROOT} && rm -r /opt/aside && "
         f"systemctl start {services}"
     )
     # What the bot writes meanwhile makes a size too small that was not.
@@ -94,7 +94,7 @@ UNFIT: dict[str, Fault] = {
     # H8
     "older helper": Fault(
         "cp interlock/interlock_host.py /root && echo '# older' >> interlock/interlock_host.py",
-        "cp /root/interlock_host.py interlock",
+        "cp /opt/interlock_host.py interlock",
         "its helper is",
     ),
     "time zone": Fault(
@@ -111,7 +111,7 @@ UNFIT: dict[str, Fault] = {
     "other unit": drop_in("[Service]\\nEnvironment=TRADING_MODE=live\\n", "unit"),
     "second bot": Fault(
         "cd release && systemd-run -q --unit=heal -p EnvironmentFile=/srv/alpaca-bot/keys.env -p WorkingDirectory=$PWD "
-        "-E BOT_HOME=/tmp/heal sleep 600",
+        "-E BOT_HOME=/run/heal sleep 600",
         "systemctl stop heal",
         "of the bot runs beside its service",
     ),

@@ -23,10 +23,10 @@ from tests.fleet.witness import (
 )
 
 GO_LIVE = ("go-live", "--env=fleet")
-DEPLOY = "cp -a /srv/alpaca-bot/release /root/old && echo '# new' >> /srv/alpaca-bot/release/bots/__init__.py"
+DEPLOY = "cp -a /srv/alpaca-bot/release /opt/old && echo '# new' >> /srv/alpaca-bot/release/bots/__init__.py"
 # As somebody does who brings a host back to what it was before: its code, its settings, a new process.
 KEEP_OLD = (
-    "cd /srv/alpaca-bot && rm -r release && cp -a /root/old release && cp -p /root/old.env keys.env && "
+    "cd /srv/alpaca-bot && rm -r release && cp -a /opt/old release && cp -p /opt/old.env keys.env && "
     "systemctl restart alpaca_bot"
 )
 
@@ -37,7 +37,7 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     need_a_fleet()
     with fleet(tmp_path_factory.mktemp("knight"), hosts=request.param, systems=(SYSTEMD,)) as rig:
         for name in rig.hosts(SYSTEMD):
-            rig.host(name).sh("cp -p /srv/alpaca-bot/keys.env /root/old.env")
+            rig.host(name).sh("cp -p /srv/alpaca-bot/keys.env /opt/old.env")
         assert rig.invoke("drill", "--env=fleet").code == 0
         yield rig
 
@@ -78,7 +78,7 @@ def test_one_host_that_goes_back_in_the_middle_takes_all_of_them_back(rig: Rig) 
     assert named_alone(rig, done.out, "release changed"), done.out
     assert live_orders(rig) == []
     assert_on_paper_behind_its_gate(rig, *rig.hosts(SYSTEMD))
-    rig.host(odd_one(rig)).sh("rm -r /root/old; " + DEPLOY)
+    rig.host(odd_one(rig)).sh("rm -r /opt/old; " + DEPLOY)
 
 
 def test_one_host_that_keeps_the_old_release_and_mode_keeps_every_host_halted(rig: Rig) -> None:

@@ -188,7 +188,8 @@ def test_a_host_whose_controller_is_silent_goes_back_by_itself(host: Bench) -> N
     assert [seen[part]["variables"]["TRADING_MODE"] for part in ("env", "loaded")] == ["paper", "paper"]
     assert seen["gate"]["by"] == "deadline-t1"
     assert seen["fence"] == {**FIRST, "reverted": True}
-    for op, more in (("rearm", {"expected_reason": "t1"}), ("disarm", {}), ("flip", {"env_text": LIVE})):
+    raising = {"env_text": LIVE, "compare_sha256": sha256(host.env)}
+    for op, more in (("rearm", {"expected_reason": "t1"}), ("disarm", {}), ("flip", raising)):
         assert code(host.ask(op, **more)) == "fenced", "its controller comes too late"
     assert code(host.ask("trip", fence={"transition": "t2", "epoch": 2}, by="t2")) == "ok"
 

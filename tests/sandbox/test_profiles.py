@@ -38,7 +38,7 @@ def blueprint(profile: Profile, folder: Path) -> Blueprint:
     sandbox = load_environment(place("sandbox")).sandbox
     assert sandbox is not None
     return Blueprint(
-        profile, folder, folder, sandbox.admin_ports[profile.system], hosts, (), Secrets(folder), folder, dict, dict
+        profile, folder, folder, sandbox.admin_ports[profile.system], hosts, (), Secrets(folder), folder, dict
     )
 
 

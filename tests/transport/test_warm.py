@@ -59,6 +59,7 @@ def test_all_runs_share_one_server_until_the_environment_is_another(
 ) -> None:
     inventory = hosts_yml(tmp_path)
     warm_up()
+    awaited(lambda: len(servers()) == 1, what="the server")
     (first,) = servers()
     assert look(bench, inventory).ok and look(bench, inventory).ok
     assert servers() == [first]

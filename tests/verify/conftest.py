@@ -17,6 +17,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 
 @pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short one: the path of a unix socket may not exceed about 100 characters."""
+    return tmp_path_factory.mktemp("v")
+
+
+@pytest.fixture
 def reach(server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reach]:
     with reached(server, tmp_path, monkeypatch) as environment:
         yield environment
