@@ -93,7 +93,7 @@ UNFIT: dict[str, Fault] = {
     ),
     # H8
     "older helper": Fault(
-        "cp interlock/interlock_host.py /root && echo '# older' >> interlock/interlock_host.py",
+        "cp interlock/interlock_host.py /opt && echo '# older' >> interlock/interlock_host.py",
         "cp /opt/interlock_host.py interlock",
         "its helper is",
     ),
